@@ -1,0 +1,1 @@
+//! The lightest metal I/O.

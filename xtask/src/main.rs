@@ -1,0 +1,2 @@
+//! Litio's checks: `cargo xtask ci` is exactly what CI runs.
+fn main() {}
