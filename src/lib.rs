@@ -1,1 +1,29 @@
-//! The lightest metal I/O.
+//! The lightest metal I/O: non-blocking sockets and event notification with as little overhead as possible over the
+//! operating system.
+
+#[macro_use]
+mod trace;
+
+mod events;
+mod interest;
+mod io_source;
+mod poll;
+mod registry;
+mod sys;
+mod token;
+mod wake_state;
+mod waker;
+
+pub use events::Events;
+pub use interest::Interest;
+pub use io_source::IoSource;
+pub use poll::Poll;
+pub use registry::Registry;
+pub use token::Token;
+pub use waker::Waker;
+
+/// Events, what they say, and where they come from.
+pub mod event {
+    pub use crate::events::{Event, Events, Iter, Readiness};
+    pub use crate::registry::Source;
+}

@@ -1,0 +1,318 @@
+//! Polling: one `select` of the system with wakes, timeouts and a spin budget around it.
+
+use std::fmt;
+use std::hint;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::events::Events;
+use crate::registry::{Hub, Registry};
+use crate::sys::selector::{Backend, Knocked, Serving};
+
+/// Waits for events of all the [sources](crate::event::Source) registered with it.
+///
+/// One thread polls at a time; any thread may register through a [`Registry`] or wake through a [`Waker`](crate::Waker)
+/// meanwhile, with effect at once. Dropping the `Poll` closes the event queue; sources stay usable, unregistered.
+///
+/// # Examples
+///
+/// ```
+/// use litio::net::UdpSocket;
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::io;
+///
+/// # fn main() -> io::Result<()> {
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(128);
+///
+/// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+/// socket.send_to(b"to myself", socket.local_addr()?)?;
+///
+/// poll.poll(&mut events, None)?;
+/// for event in &events {
+///     assert_eq!(event.token(), Token(0));
+///     let mut buffer = [0; 64];
+///     // Until there is no more: the next event is promised only then.
+///     loop {
+///         match socket.recv_from(&mut buffer) {
+///             Ok((length, _)) => assert_eq!(&buffer[..length], b"to myself"),
+///             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+///             Err(error) => return Err(error),
+///         }
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # System calls
+///
+/// epoll_create1(2), kqueue(2), port_create(3C), `CreateIoCompletionPort`; none for poll(2) but the pipe or eventfd that
+/// interrupts it.
+pub struct Poll {
+    reactor: Reactor<Serving>,
+    registry: Registry,
+}
+
+impl Poll {
+    /// Makes an event queue. Its descriptor, where there is one, is close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// The system's, most likely that there are too many open descriptors.
+    pub fn new() -> io::Result<Poll> {
+        let hub = Hub::new()?;
+        Ok(Poll {
+            registry: Registry::new(hub.clone()),
+            reactor: Reactor::new(hub),
+        })
+    }
+
+    /// Where sources are registered.
+    #[inline]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Waits until a registered source is ready, [`Waker::wake`](crate::Waker::wake) is called, or `timeout` has passed.
+    ///
+    /// Replaces the contents of `events`. At most [`Events::capacity`] events are reported; others follow with the next call.
+    /// `None` waits for ever; `Some(Duration::ZERO)` asks and returns at once. When the timeout passes, the answer is `Ok`
+    /// and `events` is empty.
+    ///
+    /// It may, rarely, return early without events. Events may be spurious: try the operation and expect
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    ///
+    /// # Errors
+    ///
+    /// [`Interrupted`](io::ErrorKind::Interrupted) if a signal arrived; call again. [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// if the capacity of `events` is 0. Otherwise the error of the system call. `events` is empty then: an error is returned
+    /// only when there is no event to report.
+    ///
+    /// # Platform notes
+    ///
+    /// The timeout is never rounded down. It is kept to the nanosecond (that is, to the accuracy of the system's timers) on
+    /// Linux since 5.11, kqueue and event ports; rounded up to a millisecond on older Linux, Android, poll(2) and Windows. Any
+    /// `Duration` is fine, `Duration::MAX` too.
+    ///
+    /// With no source registered it sleeps all the same, except on WASI preview 1.
+    ///
+    /// # System calls
+    ///
+    /// epoll_wait(2), or epoll_pwait2(2) for a timeout that is not whole milliseconds; kevent(2), port_getn(3C), poll(2),
+    /// `GetQueuedCompletionStatusEx`. One each call.
+    #[inline]
+    pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        self.reactor.poll(events, timeout)
+    }
+
+    /// Waits as [`poll`](Poll::poll) does, until an instant. One that has passed asks and returns at once.
+    ///
+    /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events that did not concern it,
+    /// need not work out what is left of its time.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`poll`](Poll::poll).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::{Events, Poll};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut poll = Poll::new()?;
+    /// let mut events = Events::with_capacity(8);
+    /// let deadline = Instant::now() + Duration::from_millis(2);
+    /// poll.poll_until(&mut events, deadline)?;
+    /// assert!(Instant::now() >= deadline);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn poll_until(&mut self, events: &mut Events, deadline: Instant) -> io::Result<()> {
+        self.poll(
+            events,
+            Some(deadline.saturating_duration_since(Instant::now())),
+        )
+    }
+
+    /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at once.
+    ///
+    /// Falling asleep and being woken by the scheduler costs some 10 to 50 µs. A budget of that order trades the processor's
+    /// time for it: it pays where events follow each other closely and a processor can be spared, and only there. The budget
+    /// counts against the timeout. While the poller spins, wakes make no system call.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut poll = litio::Poll::new()?;
+    /// poll.set_spin(std::time::Duration::from_micros(50));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_spin(&mut self, budget: Duration) {
+        self.reactor.spin = budget;
+    }
+}
+
+impl fmt::Debug for Poll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poll").finish_non_exhaustive()
+    }
+}
+
+/// [`Poll`] on any backend.
+#[derive(Debug)]
+pub(crate) struct Reactor<B: Backend> {
+    pub(crate) hub: Hub<B>,
+    buffer: B::Buffer,
+    spin: Duration,
+    /// With room for one event, wakes and I/O take turns: whose turn it is.
+    is_turn_of_wakes: bool,
+}
+
+impl<B: Backend> Reactor<B> {
+    pub(crate) fn new(hub: Hub<B>) -> Reactor<B> {
+        Reactor {
+            hub,
+            buffer: B::Buffer::default(),
+            spin: Duration::ZERO,
+            is_turn_of_wakes: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        events.clear();
+        if events.capacity() == 0 {
+            return Err(no_capacity());
+        }
+        let may_ask_again = !self.spin.is_zero() || self.hub.wakes.has_wakers();
+        let mut patience = Patience::new(timeout, may_ask_again);
+        if !self.spin.is_zero() && self.spin(events, &mut patience)? {
+            return Ok(());
+        }
+        loop {
+            let outcome = self.turn(events, patience.left);
+            if !events.is_empty() {
+                return Ok(()); // what is delivered beats an error, which the next call will meet again
+            }
+            if outcome? == Outcome::TimedOut || !patience.goes_on() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a wake is pending.
+    #[inline]
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
+        let is_blocking = timeout != Some(Duration::ZERO);
+        let sleeps = is_blocking && self.hub.wakes.announce_sleep();
+        let result = if sleeps {
+            self.hub
+                .selector
+                .select(&mut self.buffer, events.room(usize::MAX), timeout)
+        } else {
+            self.select_now(events)
+        };
+        if self.hub.wakes.take(sleeps, &mut events.room(usize::MAX)) {
+            // Remembered for the next wake if it fails; the events must not be lost for it.
+            let _ = self.hub.knock();
+        }
+        match result? {
+            Knocked::No if sleeps || !is_blocking => Ok(Outcome::TimedOut),
+            // Unless there are events: the wake behind it was delivered before, or its waker is gone by now.
+            _ => Ok(Outcome::Roused),
+        }
+    }
+
+    /// A `select` that does not sleep and leaves room for the wakes that are pending, but at least one place for I/O.
+    #[inline]
+    fn select_now(&mut self, events: &mut Events) -> io::Result<Knocked> {
+        let room = match (events.capacity(), self.hub.wakes.pending()) {
+            (capacity, 0) => capacity,
+            (1, _) => {
+                self.is_turn_of_wakes = !self.is_turn_of_wakes;
+                usize::from(!self.is_turn_of_wakes)
+            }
+            (capacity, pending) => capacity.saturating_sub(pending).max(1),
+        };
+        if room == 0 {
+            return Ok(Knocked::Yes);
+        }
+        let room = events.room(room);
+        self.hub
+            .selector
+            .select(&mut self.buffer, room, Some(Duration::ZERO))
+    }
+
+    /// Asks without sleeping until there is something or the budget is spent. True if `poll` is done.
+    fn spin(&mut self, events: &mut Events, patience: &mut Patience) -> io::Result<bool> {
+        let start = Instant::now();
+        let budget = patience.left.map_or(self.spin, |left| left.min(self.spin));
+        loop {
+            let outcome = self.turn(events, Some(Duration::ZERO));
+            if !events.is_empty() {
+                return Ok(true);
+            }
+            outcome?;
+            if start.elapsed() >= budget {
+                return Ok(!patience.goes_on());
+            }
+            hint::spin_loop();
+        }
+    }
+}
+
+/// How a turn without events has ended.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    TimedOut,
+    /// By a knock that left nothing to deliver: go on waiting if there is time.
+    Roused,
+}
+
+/// What is left of a `poll`'s timeout.
+struct Patience {
+    left: Option<Duration>,
+    /// When `left` was right. The clock is not read, which costs as much as a fifth of an empty `poll`, where nobody is there
+    /// to knock.
+    since: Option<Instant>,
+}
+
+impl Patience {
+    #[inline]
+    fn new(timeout: Option<Duration>, may_ask_again: bool) -> Patience {
+        let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
+        Patience {
+            left: timeout,
+            since: (is_finite && may_ask_again).then(Instant::now),
+        }
+    }
+
+    /// Counts the time that has passed; false if none is left, or if that is unknown, so that a timeout is never restarted.
+    fn goes_on(&mut self) -> bool {
+        let (Some(left), Some(since)) = (self.left, self.since) else {
+            return self.left.is_none();
+        };
+        let now = Instant::now();
+        self.since = Some(now);
+        self.left = Some(left.saturating_sub(now - since));
+        self.left != Some(Duration::ZERO)
+    }
+}
+
+#[cold]
+fn no_capacity() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "there is no room for events; make them with `Events::with_capacity(n)`, n at least 1",
+    )
+}

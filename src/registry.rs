@@ -1,0 +1,271 @@
+//! The registry: where sources are registered, and the trait that makes a source.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::interest::Interest;
+use crate::sys::selector::{Backend, Serving};
+use crate::token::Token;
+use crate::wake_state::WakeState;
+
+/// Registers [sources](Source) with a [`Poll`](crate::Poll), from any thread, also while it polls.
+///
+/// Obtained from [`Poll::registry`](crate::Poll::registry). It stays usable after the `Poll` is gone; nothing is reported
+/// then.
+///
+/// # Examples
+///
+/// ```
+/// use litio::net::UdpSocket;
+/// use litio::{Interest, Poll, Token};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let poll = Poll::new()?;
+/// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+///
+/// // A clone can register from another thread.
+/// let registry = poll.registry().try_clone()?;
+/// std::thread::spawn(move || {
+///     registry.reregister(&mut socket, Token(1), Interest::READABLE | Interest::WRITABLE)
+/// })
+/// .join()
+/// .unwrap()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Registry {
+    hub: Hub<Serving>,
+}
+
+impl Registry {
+    pub(crate) fn new(hub: Hub<Serving>) -> Registry {
+        Registry { hub }
+    }
+
+    pub(crate) fn hub(&self) -> &Hub<Serving> {
+        &self.hub
+    }
+
+    /// The selector, for sources that register raw descriptors.
+    #[allow(dead_code)] // SourceFd's; there is none on Windows
+    pub(crate) fn selector(&self) -> &Serving {
+        &self.hub.selector
+    }
+
+    /// Registers a source: from now on `poll` reports its readiness under `token`.
+    ///
+    /// If the source is ready already, the next `poll` says so. With the default mode, edge, later events are promised only
+    /// after an operation on the source returned [`WouldBlock`](io::ErrorKind::WouldBlock); see
+    /// [`Interest`] for the others.
+    ///
+    /// The call is forwarded to [`Source::register`].
+    ///
+    /// # Errors
+    ///
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered, with this or (noticed in debug builds,
+    /// and always where a source is tracked) with another `Poll`; in release builds kqueue does not notice and replaces the
+    /// registration. [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot detect a direction of `interests`.
+    /// Otherwise the system's error, such as `EPERM` for a regular file on epoll. A call that fails leaves no trace.
+    ///
+    /// # System calls
+    ///
+    /// epoll_ctl(2), kevent(2), port_associate(3C); none for poll(2) unless the poller sleeps; `IOCTL_AFD_POLL` is sent by the
+    /// next `poll`.
+    pub fn register<S>(&self, source: &mut S, token: Token, interests: Interest) -> io::Result<()>
+    where
+        S: Source + ?Sized,
+    {
+        trace!("registering event source with poller: token={token:?}, interests={interests:?}");
+        source.register(self, token, interests)
+    }
+
+    /// Replaces a source's token and interest, and arms it anew: what is ready is reported again.
+    ///
+    /// Nothing of the old registration is kept or merged. The old token is not reported by any `poll` that begins after this
+    /// returned.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered (in release builds kqueue does not notice),
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is registered with another `Poll` and that is noticed (else
+    /// `NotFound`). A call that fails leaves the registration as it was.
+    pub fn reregister<S>(&self, source: &mut S, token: Token, interests: Interest) -> io::Result<()>
+    where
+        S: Source + ?Sized,
+    {
+        trace!("reregistering event source with poller: token={token:?}, interests={interests:?}");
+        source.reregister(self, token, interests)
+    }
+
+    /// Removes a source: no `poll` that begins after this returned reports its token.
+    ///
+    /// Events that are in an [`Events`](crate::Events) already stay there. The source keeps working for I/O and may be
+    /// registered again.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered here. A call that fails changes nothing.
+    pub fn deregister<S>(&self, source: &mut S) -> io::Result<()>
+    where
+        S: Source + ?Sized,
+    {
+        trace!("deregistering event source from poller");
+        source.deregister(self)
+    }
+
+    /// Makes another registry of the same `Poll`. Cheap: nothing is duplicated in the system.
+    ///
+    /// # Errors
+    ///
+    /// None today; the `Result` is mio's.
+    pub fn try_clone(&self) -> io::Result<Registry> {
+        Ok(Registry {
+            hub: self.hub.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+/// Something that can be registered with a [`Poll`](crate::Poll): sockets, pipes, and whatever a program makes of them.
+///
+/// The methods are not meant to be called directly; use [`Registry::register`] and its siblings.
+///
+/// # Implementing it
+///
+/// A type that holds a source forwards to it. One that holds a raw descriptor or socket wraps it in an
+/// [`IoSource`](crate::IoSource), which re-arms correctly everywhere.
+///
+/// ```
+/// use litio::event::Source;
+/// use litio::net::UdpSocket;
+/// use litio::{Interest, Registry, Token};
+/// use std::io;
+///
+/// struct Resolver {
+///     socket: UdpSocket,
+/// }
+///
+/// impl Source for Resolver {
+///     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///         self.socket.register(registry, token, interests)
+///     }
+///
+///     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///         self.socket.reregister(registry, token, interests)
+///     }
+///
+///     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+///         self.socket.deregister(registry)
+///     }
+/// }
+/// ```
+///
+/// # Dropping
+///
+/// Litio's own sources may be dropped while they are registered. A type of your own should say whether it must be
+/// deregistered first.
+pub trait Source {
+    /// Registers this source with `registry`. See [`Registry::register`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::register`].
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()>;
+
+    /// Replaces this source's registration. See [`Registry::reregister`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::reregister`].
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()>;
+
+    /// Removes this source from `registry`. See [`Registry::deregister`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::deregister`].
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()>;
+}
+
+impl<T: Source + ?Sized> Source for Box<T> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        (**self).register(registry, token, interests)
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        (**self).reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        (**self).deregister(registry)
+    }
+}
+
+/// What a poller shares with its registries and wakers: the selector, and who has woken it.
+#[derive(Debug)]
+pub(crate) struct Hub<B> {
+    pub(crate) selector: Arc<B>,
+    pub(crate) wakes: Arc<WakeState>,
+}
+
+impl<B: Backend> Hub<B> {
+    pub(crate) fn new() -> io::Result<Hub<B>> {
+        Ok(Hub {
+            selector: Arc::new(B::new()?),
+            wakes: Arc::new(WakeState::new()),
+        })
+    }
+
+    /// Knocks, and remembers if that failed.
+    pub(crate) fn knock(&self) -> io::Result<()> {
+        self.selector
+            .knock()
+            .inspect_err(|_| self.wakes.knock_failed())
+    }
+
+    /// To be called whenever the selector's descriptor is given out: from then on every first wake shows on it.
+    #[allow(dead_code)] // only where the selector is a descriptor
+    pub(crate) fn hand_out(&self) -> &B {
+        if self.wakes.hand_out() {
+            // Remembered for the next wake if it fails; there is nobody to tell here.
+            let _ = self.knock();
+        }
+        &self.selector
+    }
+}
+
+impl<B> Clone for Hub<B> {
+    fn clone(&self) -> Hub<B> {
+        Hub {
+            selector: Arc::clone(&self.selector),
+            wakes: Arc::clone(&self.wakes),
+        }
+    }
+}

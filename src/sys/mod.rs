@@ -1,0 +1,20 @@
+//! The operating system: selectors and sockets. Nothing here knows of the floors above.
+
+// The floor where system calls are made.
+#![allow(unsafe_code)]
+
+use std::io;
+
+pub(crate) mod handle;
+pub(crate) mod selector;
+
+/// Turns the C convention "-1 and `errno`" into a `Result`.
+#[cfg(unix)]
+#[inline]
+pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
+    if result == T::from(-1) {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
