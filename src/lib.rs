@@ -11,6 +11,8 @@ mod poll;
 mod registry;
 mod sys;
 mod token;
+#[cfg(unix)]
+pub mod unix;
 mod wake_state;
 mod waker;
 

@@ -10,7 +10,7 @@
 //! Source: epoll(7), epoll_ctl(2), epoll_wait(2)
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -54,9 +54,10 @@ impl Backend for Epoll {
     fn new() -> io::Result<Epoll> {
         // SAFETY: takes no memory.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the call above made this descriptor, and nobody else has it.
+        let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Epoll {
-            // SAFETY: the call above made this descriptor, and nobody else has it.
-            epoll: unsafe { OwnedFd::from_raw_fd(fd) },
+            epoll,
             id: SelectorId::unique(),
             knocker: OnceLock::new(),
             knocker_lock: Mutex::new(()),
@@ -272,6 +273,12 @@ impl Epoll {
 impl AsRawFd for Epoll {
     fn as_raw_fd(&self) -> RawFd {
         self.epoll.as_raw_fd()
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

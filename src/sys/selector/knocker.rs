@@ -21,9 +21,8 @@ impl Knocker {
         // SAFETY: takes no memory.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the call above made this descriptor, and nobody else has it.
-        Ok(Knocker {
-            eventfd: unsafe { OwnedFd::from_raw_fd(fd) },
-        })
+        let eventfd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Knocker { eventfd })
     }
 
     /// Makes the descriptor readable, with a new edge. Safe in a signal handler; keeps `errno` when it succeeds.

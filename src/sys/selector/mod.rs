@@ -24,3 +24,20 @@ mod knocker;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) type Serving = epoll::Epoll;
+
+/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them elsewhere.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[allow(unused_macros)]
+macro_rules! if_selector_is_descriptor {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them elsewhere.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[allow(unused_macros)]
+macro_rules! if_selector_is_descriptor {
+    ($($item:item)*) => {};
+}
+
+#[allow(unused_imports)] // used by `unix` only
+pub(crate) use if_selector_is_descriptor;

@@ -1,0 +1,42 @@
+//! The descriptor of the event queue, for nesting a poller in another one.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use crate::poll::Poll;
+use crate::registry::Registry;
+use crate::sys::selector::if_selector_is_descriptor;
+
+if_selector_is_descriptor! {
+    /// The descriptor of the event queue: readable when a `poll` would report something, so that another poller can watch it.
+    ///
+    /// From the first use on, every first [wake](crate::Waker::wake) makes a system call, because the other poller may be the
+    /// one that sleeps.
+    ///
+    /// Exists where the queue is a descriptor: epoll, kqueue and event ports.
+    impl AsRawFd for Registry {
+        fn as_raw_fd(&self) -> RawFd {
+            self.hub().hand_out().as_raw_fd()
+        }
+    }
+
+    /// As [`AsRawFd`](#impl-AsRawFd-for-Registry), with a lifetime.
+    impl AsFd for Registry {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.hub().hand_out().as_fd()
+        }
+    }
+
+    /// As [`Registry`](Registry#impl-AsRawFd-for-Registry).
+    impl AsRawFd for Poll {
+        fn as_raw_fd(&self) -> RawFd {
+            self.registry().as_raw_fd()
+        }
+    }
+
+    /// As [`Registry`](Registry#impl-AsRawFd-for-Registry).
+    impl AsFd for Poll {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.registry().as_fd()
+        }
+    }
+}
