@@ -184,6 +184,8 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
+    /// The common case is inlined down to the system call and has few branches: behind one, a processor predicts neither
+    /// branches nor returns, and each would cost as much as the rest of the work here.
     #[inline]
     pub(crate) fn poll(
         &mut self,
@@ -191,90 +193,146 @@ impl<B: Backend> Reactor<B> {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         events.clear();
+        let is_blocking = timeout != Some(Duration::ZERO);
+        let is_plain = self.hub.wakes.allows_plain_select(is_blocking)
+            & self.spin.is_zero()
+            & (events.capacity() > 0);
+        if !is_plain {
+            return self.poll_with_wakers(events, timeout);
+        }
+        let room = events.room(usize::MAX);
+        match self.hub.selector.select(&mut self.buffer, room, timeout) {
+            Ok(Knocked::No) if !self.hub.wakes.is_owed_a_take(false) => Ok(()),
+            result => {
+                let outcome = self.conclude(events, is_blocking, result);
+                // Somebody has knocked who was not there when this began, so the clock was not read.
+                let time_is_unknown = Patience {
+                    left: timeout,
+                    since: None,
+                };
+                self.go_on(events, time_is_unknown, outcome)
+            }
+        }
+    }
+
+    /// A poll with wakers to reckon with, or anything else that is not plain.
+    fn poll_with_wakers(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
-        let may_ask_again = !self.spin.is_zero() || self.hub.wakes.has_wakers();
-        let mut patience = Patience::new(timeout, may_ask_again);
-        if !self.spin.is_zero() && self.spin(events, &mut patience)? {
-            return Ok(());
+        let patience = Patience::new(timeout);
+        if !self.spin.is_zero() {
+            return self.spin(events, patience);
         }
+        match self.turn(events, timeout) {
+            Ok(Outcome::Done) => Ok(()),
+            outcome => self.go_on(events, patience, outcome),
+        }
+    }
+
+    /// Goes on after a turn that was roused for nothing, as long as there is time.
+    #[cold]
+    fn go_on(
+        &mut self,
+        events: &mut Events,
+        mut patience: Patience,
+        mut outcome: io::Result<Outcome>,
+    ) -> io::Result<()> {
         loop {
-            let outcome = self.turn(events, patience.left);
-            if !events.is_empty() {
-                return Ok(()); // what is delivered beats an error, which the next call will meet again
+            match outcome {
+                Ok(Outcome::Roused) if patience.goes_on() => {}
+                // What is delivered beats an error, which the next call will meet again.
+                Err(error) if events.is_empty() => return Err(error),
+                _ => return Ok(()),
             }
-            if outcome? == Outcome::TimedOut || !patience.goes_on() {
-                return Ok(());
-            }
+            outcome = self.turn(events, patience.left);
         }
     }
 
-    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a wake is pending.
-    #[inline]
-    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
-        let is_blocking = timeout != Some(Duration::ZERO);
-        let sleeps = is_blocking && self.hub.wakes.announce_sleep();
-        let result = if sleeps {
-            self.hub
-                .selector
-                .select(&mut self.buffer, events.room(usize::MAX), timeout)
-        } else {
-            self.select_now(events)
-        };
-        if self.hub.wakes.take(sleeps, &mut events.room(usize::MAX)) {
-            // Remembered for the next wake if it fails; the events must not be lost for it.
-            let _ = self.hub.knock();
-        }
-        match result? {
-            Knocked::No if sleeps || !is_blocking => Ok(Outcome::TimedOut),
-            // Unless there are events: the wake behind it was delivered before, or its waker is gone by now.
-            _ => Ok(Outcome::Roused),
-        }
-    }
-
-    /// A `select` that does not sleep and leaves room for the wakes that are pending, but at least one place for I/O.
-    #[inline]
-    fn select_now(&mut self, events: &mut Events) -> io::Result<Knocked> {
-        let room = match (events.capacity(), self.hub.wakes.pending()) {
-            (capacity, 0) => capacity,
-            (1, _) => {
-                self.is_turn_of_wakes = !self.is_turn_of_wakes;
-                usize::from(!self.is_turn_of_wakes)
-            }
-            (capacity, pending) => capacity.saturating_sub(pending).max(1),
-        };
-        if room == 0 {
-            return Ok(Knocked::Yes);
-        }
-        let room = events.room(room);
-        self.hub
-            .selector
-            .select(&mut self.buffer, room, Some(Duration::ZERO))
-    }
-
-    /// Asks without sleeping until there is something or the budget is spent. True if `poll` is done.
-    fn spin(&mut self, events: &mut Events, patience: &mut Patience) -> io::Result<bool> {
+    /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
+    #[cold]
+    fn spin(&mut self, events: &mut Events, patience: Patience) -> io::Result<()> {
         let start = Instant::now();
         let budget = patience.left.map_or(self.spin, |left| left.min(self.spin));
         loop {
             let outcome = self.turn(events, Some(Duration::ZERO));
-            if !events.is_empty() {
-                return Ok(true);
+            if outcome.is_err() || !events.is_empty() {
+                return self.go_on(events, patience, outcome);
             }
-            outcome?;
             if start.elapsed() >= budget {
-                return Ok(!patience.goes_on());
+                return self.go_on(events, patience, Ok(Outcome::Roused));
             }
             hint::spin_loop();
         }
     }
+
+    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a wake is pending.
+    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
+        let is_blocking = timeout != Some(Duration::ZERO);
+        let sleeps = is_blocking && self.hub.wakes.announce_sleep();
+        let (places, timeout) = if sleeps {
+            (usize::MAX, timeout)
+        } else {
+            (self.places_for_io(events.capacity()), Some(Duration::ZERO))
+        };
+        let result = match places {
+            0 => Ok(Knocked::Yes),
+            _ => self
+                .hub
+                .selector
+                .select(&mut self.buffer, events.room(places), timeout),
+        };
+        let result = match result {
+            // A wake kept it from sleeping and is gone now, with its waker: as a knock that finds nothing.
+            Ok(_) if is_blocking && !sleeps => Ok(Knocked::Yes),
+            result => result,
+        };
+        self.conclude(events, sleeps, result)
+    }
+
+    /// Delivers what was woken during a `select`, and judges how it ended.
+    fn conclude(
+        &mut self,
+        events: &mut Events,
+        slept: bool,
+        result: io::Result<Knocked>,
+    ) -> io::Result<Outcome> {
+        if self.hub.wakes.is_owed_a_take(slept) && self.hub.wakes.take(&mut events.room(usize::MAX))
+        {
+            // Remembered for the next wake if it fails; the events must not be lost for it.
+            let _ = self.hub.knock();
+        }
+        match result? {
+            // The wake behind the knock was delivered before, or its waker is gone.
+            Knocked::Yes if events.is_empty() => Ok(Outcome::Roused),
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    /// How many events a `select` that does not sleep may report, so that there is room for the wakes that are pending. At
+    /// least one; if there is room for one only, wakes and I/O take turns.
+    #[inline]
+    fn places_for_io(&mut self, capacity: usize) -> usize {
+        match self.hub.wakes.pending() {
+            0 => capacity,
+            _ if capacity == 1 => {
+                self.is_turn_of_wakes = !self.is_turn_of_wakes;
+                usize::from(!self.is_turn_of_wakes)
+            }
+            pending => capacity.saturating_sub(pending).max(1),
+        }
+    }
 }
 
-/// How a turn without events has ended.
-#[derive(PartialEq, Eq)]
+/// How a turn has ended.
+#[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    TimedOut,
+    /// With events, or the time is up.
+    Done,
     /// By a knock that left nothing to deliver: go on waiting if there is time.
     Roused,
 }
@@ -282,18 +340,17 @@ enum Outcome {
 /// What is left of a `poll`'s timeout.
 struct Patience {
     left: Option<Duration>,
-    /// When `left` was right. The clock is not read, which costs as much as a fifth of an empty `poll`, where nobody is there
-    /// to knock.
+    /// When `left` was right. A plain poll does not read the clock, which costs a fifth of an empty one.
     since: Option<Instant>,
 }
 
 impl Patience {
     #[inline]
-    fn new(timeout: Option<Duration>, may_ask_again: bool) -> Patience {
+    fn new(timeout: Option<Duration>) -> Patience {
         let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
         Patience {
             left: timeout,
-            since: (is_finite && may_ask_again).then(Instant::now),
+            since: is_finite.then(Instant::now),
         }
     }
 

@@ -139,7 +139,7 @@ impl WakeState {
 
     #[inline]
     fn wake_word(&self, bit: usize) -> bool {
-        // Pairs with the fence in `take_slow`: if the bit is still set below, the poller that is going to clear it will see
+        // Pairs with the fence in `take`: if the bit is still set below, the poller that is going to clear it will see
         // everything written before.
         fence(Ordering::SeqCst);
         if self.word.load(Ordering::Relaxed) & (bit | RETRY) == bit {
@@ -189,10 +189,12 @@ impl WakeState {
         (self.word.load(Ordering::Relaxed) & WAKES).count_ones() as usize
     }
 
-    /// True if there is, or has been, a waker: somebody may knock.
+    /// True if a `select` needs no preparation: no wake is pending, and if it blocks, nobody is there to wake it. A poller
+    /// without wakers is [`ASLEEP`] all the time.
     #[inline]
-    pub(crate) fn has_wakers(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & ENABLED != 0
+    pub(crate) fn allows_plain_select(&self, is_blocking: bool) -> bool {
+        let obstacles = if is_blocking { WAKES | ENABLED } else { WAKES };
+        self.word.load(Ordering::Relaxed) & obstacles == 0
     }
 
     /// Announces that the poller is about to sleep. False if a wake is pending, so that it must not.
@@ -219,21 +221,20 @@ impl WakeState {
         }
     }
 
-    /// Called when a `select` has returned: the poller is awake, and the pending wakes become events as far as there is
-    /// room. The others stay pending.
-    ///
-    /// True if wakes are left and the poller's descriptor was given out, so that the caller must knock to keep it readable.
+    /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes are pending, or it has
+    /// announced its sleep and there are wakers to be told that it is over.
     #[inline]
-    pub(crate) fn take(&self, slept: bool, room: &mut Room<'_>) -> bool {
-        let word = self.word.load(Ordering::Relaxed);
-        if word & WAKES == 0 && !(slept && word & ENABLED != 0) {
-            return false;
-        }
-        self.take_slow(word, room)
+    pub(crate) fn is_owed_a_take(&self, slept: bool) -> bool {
+        let reasons = if slept { WAKES | ENABLED } else { WAKES };
+        self.word.load(Ordering::Relaxed) & reasons != 0
     }
 
-    fn take_slow(&self, word: usize, room: &mut Room<'_>) -> bool {
-        let taken = lowest_bits(word & WAKES, room.left());
+    /// Notes that the poller is awake, and makes events of the pending wakes as far as there is room. The others stay pending.
+    ///
+    /// True if wakes are left and the poller's descriptor was given out, so that the caller must knock to keep it readable.
+    pub(crate) fn take(&self, room: &mut Room<'_>) -> bool {
+        let pending = self.word.load(Ordering::Relaxed) & WAKES;
+        let taken = lowest_bits(pending, room.left());
         let old = self
             .word
             .fetch_and(!(taken | ASLEEP | RETRY), Ordering::AcqRel);
@@ -332,7 +333,7 @@ mod tests {
 
     fn take(wakes: &WakeState, slept: bool, room: usize) -> (Vec<usize>, bool) {
         let mut events = Events::with_capacity(room);
-        let knock = wakes.take(slept, &mut events.room(usize::MAX));
+        let knock = wakes.is_owed_a_take(slept) && wakes.take(&mut events.room(usize::MAX));
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
@@ -536,7 +537,8 @@ mod loom_tests {
 
         fn take(&self, slept: bool, capacity: usize, seen: &mut [usize]) {
             let mut events = Events::with_capacity(capacity);
-            if self.wakes.take(slept, &mut events.room(usize::MAX)) {
+            let is_owed = self.wakes.is_owed_a_take(slept);
+            if is_owed && self.wakes.take(&mut events.room(usize::MAX)) {
                 self.kernel.knock();
             }
             for event in &events {
@@ -636,8 +638,9 @@ mod loom_tests {
             });
             let mut events = Events::with_capacity(1);
             while events.is_empty() {
-                let slept = announced_sleep(&world);
-                world.wakes.take(slept, &mut events.room(usize::MAX));
+                if world.wakes.is_owed_a_take(announced_sleep(&world)) {
+                    world.wakes.take(&mut events.room(usize::MAX));
+                }
             }
             waker.join().unwrap();
         });

@@ -69,7 +69,7 @@ impl Backend for Epoll {
         self.id
     }
 
-    #[inline]
+    #[inline(always)]
     fn select(
         &self,
         buffer: &mut Buffer,
@@ -149,43 +149,31 @@ impl Backend for Epoll {
 impl Epoll {
     /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which there must be room, were
     /// written.
-    #[inline]
+    #[inline(always)]
     fn wait(
         &self,
         events: *mut libc::epoll_event,
         limit: usize,
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
-        let Some(timeout) = timeout else {
-            return self.wait_millis(events, limit, -1);
+        let (mut ms, mut left) = match timeout {
+            None => (-1, Duration::ZERO),
+            Some(timeout) if timeout.subsec_nanos() % 1_000_000 == 0 => timeout::millis(timeout),
+            Some(timeout) => match self.wait_nanos(events, limit, timeout) {
+                Some(result) => return result,
+                None => timeout::millis(timeout),
+            },
         };
-        if timeout.subsec_nanos() % 1_000_000 != 0 {
-            if let Some(result) = self.wait_nanos(events, limit, timeout) {
-                return result;
-            }
-        }
-        let mut left = timeout;
         loop {
-            let (ms, after) = timeout::millis(left);
-            let count = self.wait_millis(events, limit, ms)?;
-            if count > 0 || after.is_zero() {
-                return Ok(count);
+            // SAFETY: epoll_wait writes at most `limit` entries, for which there is room.
+            let count = check(unsafe {
+                libc::epoll_wait(self.epoll.as_raw_fd(), events, at_most(limit), ms)
+            })?;
+            if (count > 0) | left.is_zero() {
+                return Ok(count as usize);
             }
-            left = after;
+            (ms, left) = timeout::millis(left);
         }
-    }
-
-    #[inline]
-    fn wait_millis(
-        &self,
-        events: *mut libc::epoll_event,
-        limit: usize,
-        ms: i32,
-    ) -> io::Result<usize> {
-        // SAFETY: epoll_wait writes at most `limit` entries, for which there is room.
-        let count =
-            check(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, at_most(limit), ms) })?;
-        Ok(count as usize)
     }
 
     /// A wait with nanoseconds; `None` where the kernel has none, and then it is not tried again.

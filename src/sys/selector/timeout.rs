@@ -4,15 +4,17 @@ use std::time::Duration;
 
 /// Whole milliseconds, rounded up, at most `i32::MAX`: the unit of `epoll_wait(2)` and `poll(2)`. A longer timeout (24.8 days)
 /// takes several waits; the second value is what is left after this one.
+#[inline]
 pub(super) fn millis(timeout: Duration) -> (i32, Duration) {
     const MOST: Duration = Duration::from_millis(i32::MAX as u64);
-    match timeout.checked_sub(MOST) {
-        Some(left) => (i32::MAX, left),
-        // Less than `MOST`, so the sum and the cast are exact.
-        None => (
-            timeout.as_nanos().div_ceil(1_000_000) as i32,
-            Duration::ZERO,
-        ),
+    // Not `as_nanos`, whose 128 bits take longer to divide than an empty poll may.
+    let ms = timeout
+        .as_secs()
+        .saturating_mul(1000)
+        .saturating_add(timeout.subsec_nanos().div_ceil(1_000_000).into());
+    match i32::try_from(ms) {
+        Ok(ms) => (ms, Duration::ZERO),
+        Err(_) => (i32::MAX, timeout - MOST),
     }
 }
 
