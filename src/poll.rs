@@ -172,6 +172,8 @@ pub(crate) struct Reactor<B: Backend> {
     spin: Duration,
     /// With room for one event, wakes and I/O take turns: whose turn it is.
     is_turn_of_wakes: bool,
+    /// A wake was delivered before its knock came: that one will rouse a later `select` for nothing.
+    is_knock_due: bool,
 }
 
 impl<B: Backend> Reactor<B> {
@@ -181,12 +183,13 @@ impl<B: Backend> Reactor<B> {
             buffer: B::Buffer::default(),
             spin: Duration::ZERO,
             is_turn_of_wakes: false,
+            is_knock_due: false,
         }
     }
 
     /// The common case is inlined down to the system call and has few branches: behind one, a processor predicts neither
     /// branches nor returns, and each would cost as much as the rest of the work here.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(
         &mut self,
         events: &mut Events,
@@ -224,10 +227,10 @@ impl<B: Backend> Reactor<B> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
-        let patience = Patience::new(timeout);
         if !self.spin.is_zero() {
-            return self.spin(events, patience);
+            return self.spin(events, timeout);
         }
+        let patience = Patience::new(timeout, self.is_knock_due);
         match self.turn(events, timeout) {
             Ok(Outcome::Done) => Ok(()),
             outcome => self.go_on(events, patience, outcome),
@@ -249,17 +252,18 @@ impl<B: Backend> Reactor<B> {
                 Err(error) if events.is_empty() => return Err(error),
                 _ => return Ok(()),
             }
-            outcome = self.turn(events, patience.left);
+            outcome = self.another_turn(events, patience.left);
         }
     }
 
     /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
     #[cold]
-    fn spin(&mut self, events: &mut Events, patience: Patience) -> io::Result<()> {
+    fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        let patience = Patience::new(timeout, true);
         let start = Instant::now();
         let budget = patience.left.map_or(self.spin, |left| left.min(self.spin));
         loop {
-            let outcome = self.turn(events, Some(Duration::ZERO));
+            let outcome = self.another_turn(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
                 return self.go_on(events, patience, outcome);
             }
@@ -271,6 +275,7 @@ impl<B: Backend> Reactor<B> {
     }
 
     /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a wake is pending.
+    #[inline(always)]
     fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
         let is_blocking = timeout != Some(Duration::ZERO);
         let sleeps = is_blocking && self.hub.wakes.announce_sleep();
@@ -294,17 +299,33 @@ impl<B: Backend> Reactor<B> {
         self.conclude(events, sleeps, result)
     }
 
+    #[inline(never)]
+    fn another_turn(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<Outcome> {
+        self.turn(events, timeout)
+    }
+
     /// Delivers what was woken during a `select`, and judges how it ended.
+    #[inline]
     fn conclude(
         &mut self,
         events: &mut Events,
         slept: bool,
         result: io::Result<Knocked>,
     ) -> io::Result<Outcome> {
-        if self.hub.wakes.is_owed_a_take(slept) && self.hub.wakes.take(&mut events.room(usize::MAX))
-        {
-            // Remembered for the next wake if it fails; the events must not be lost for it.
-            let _ = self.hub.knock();
+        if matches!(result, Ok(Knocked::Yes)) {
+            self.is_knock_due = false;
+        }
+        if self.hub.wakes.is_owed_a_take(slept) {
+            let taken = self.hub.wakes.take(&mut events.room(usize::MAX));
+            self.is_knock_due |= taken.are_knocked_for && matches!(result, Ok(Knocked::No));
+            if taken.must_knock {
+                // Remembered for the next wake if it fails; the events must not be lost for it.
+                let _ = self.hub.knock();
+            }
         }
         match result? {
             // The wake behind the knock was delivered before, or its waker is gone.
@@ -340,17 +361,17 @@ enum Outcome {
 /// What is left of a `poll`'s timeout.
 struct Patience {
     left: Option<Duration>,
-    /// When `left` was right. A plain poll does not read the clock, which costs a fifth of an empty one.
+    /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where it is likely to be needed.
     since: Option<Instant>,
 }
 
 impl Patience {
     #[inline]
-    fn new(timeout: Option<Duration>) -> Patience {
+    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> Patience {
         let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
         Patience {
             left: timeout,
-            since: is_finite.then(Instant::now),
+            since: (is_finite & is_likely_needed).then(Instant::now),
         }
     }
 

@@ -62,6 +62,15 @@ pub(crate) struct WakeState {
 #[derive(Debug)]
 pub(crate) struct Slot(usize);
 
+/// What [`WakeState::take`] has found.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Wakes are left and the poller's descriptor was given out: the caller must knock to keep it readable.
+    pub(crate) must_knock: bool,
+    /// The wakes were, or are about to be, accompanied by a knock.
+    pub(crate) are_knocked_for: bool,
+}
+
 /// Wakers beyond those that fit into the word.
 #[derive(Debug)]
 struct Chunk {
@@ -139,7 +148,7 @@ impl WakeState {
 
     #[inline]
     fn wake_word(&self, bit: usize) -> bool {
-        // Pairs with the fence in `take`: if the bit is still set below, the poller that is going to clear it will see
+        // Pairs with the fence in `deliver`: if the bit is still set below, the poller that is going to clear it will see
         // everything written before.
         fence(Ordering::SeqCst);
         if self.word.load(Ordering::Relaxed) & (bit | RETRY) == bit {
@@ -229,15 +238,27 @@ impl WakeState {
         self.word.load(Ordering::Relaxed) & reasons != 0
     }
 
-    /// Notes that the poller is awake, and makes events of the pending wakes as far as there is room. The others stay pending.
+    /// Notes that the poller is awake and makes events of the pending wakes as far as there is room. The others stay pending.
     ///
-    /// True if wakes are left and the poller's descriptor was given out, so that the caller must knock to keep it readable.
-    pub(crate) fn take(&self, room: &mut Room<'_>) -> bool {
+    #[inline]
+    pub(crate) fn take(&self, room: &mut Room<'_>) -> Taken {
         let pending = self.word.load(Ordering::Relaxed) & WAKES;
-        let taken = lowest_bits(pending, room.left());
+        let taken = if pending == 0 {
+            0
+        } else {
+            lowest_bits(pending, room.left())
+        };
         let old = self
             .word
             .fetch_and(!(taken | ASLEEP | RETRY), Ordering::AcqRel);
+        if old & WAKES == 0 {
+            Taken::default()
+        } else {
+            self.deliver(taken, old, room)
+        }
+    }
+
+    fn deliver(&self, taken: usize, old: usize, room: &mut Room<'_>) -> Taken {
         // Pairs with the fence in `wake_word`.
         fence(Ordering::SeqCst);
         self.slots.deliver(taken & !OVERFLOW, room);
@@ -246,7 +267,10 @@ impl WakeState {
             self.word.fetch_or(OVERFLOW, Ordering::AcqRel);
             are_left = true;
         }
-        are_left && old & HANDED != 0
+        Taken {
+            must_knock: are_left && old & HANDED != 0,
+            are_knocked_for: old & (ASLEEP | HANDED) != 0,
+        }
     }
 
     /// Takes from the chunks what fits; true if something is left.
@@ -333,7 +357,8 @@ mod tests {
 
     fn take(wakes: &WakeState, slept: bool, room: usize) -> (Vec<usize>, bool) {
         let mut events = Events::with_capacity(room);
-        let knock = wakes.is_owed_a_take(slept) && wakes.take(&mut events.room(usize::MAX));
+        let knock =
+            wakes.is_owed_a_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
@@ -538,7 +563,7 @@ mod loom_tests {
         fn take(&self, slept: bool, capacity: usize, seen: &mut [usize]) {
             let mut events = Events::with_capacity(capacity);
             let is_owed = self.wakes.is_owed_a_take(slept);
-            if is_owed && self.wakes.take(&mut events.room(usize::MAX)) {
+            if is_owed && self.wakes.take(&mut events.room(usize::MAX)).must_knock {
                 self.kernel.knock();
             }
             for event in &events {

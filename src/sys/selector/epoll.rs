@@ -80,25 +80,12 @@ impl Backend for Epoll {
         raw.clear();
         raw.reserve(room.left());
         let count = self.wait(raw.as_mut_ptr(), room.left(), timeout)?;
+        if count == 0 {
+            return Ok(Knocked::No);
+        }
         // SAFETY: `wait` wrote the first `count` entries, for which there is room.
         unsafe { raw.set_len(count) };
-        let mut knocked = Knocked::No;
-        for event in raw.iter() {
-            let data = event.u64;
-            if data == KNOCK {
-                knocked = Knocked::Yes;
-                if !self.knock_token_is_used.load(Ordering::Relaxed) {
-                    continue;
-                }
-            }
-            let bits = event.events;
-            room.push(Event::with_raw(
-                Token(data as usize),
-                readiness(bits),
-                bits.into(),
-            ));
-        }
-        Ok(knocked)
+        Ok(self.report(raw, &mut room))
     }
 
     fn register(&self, source: RawFd, token: Token, interest: Interest) -> io::Result<()> {
@@ -147,6 +134,28 @@ impl Backend for Epoll {
 }
 
 impl Epoll {
+    /// Makes events of what the kernel reported.
+    #[inline(never)]
+    fn report(&self, raw: &[libc::epoll_event], room: &mut Room<'_>) -> Knocked {
+        let mut knocked = Knocked::No;
+        for event in raw {
+            let data = event.u64;
+            if data == KNOCK {
+                knocked = Knocked::Yes;
+                if !self.knock_token_is_used.load(Ordering::Relaxed) {
+                    continue;
+                }
+            }
+            let bits = event.events;
+            room.push(Event::with_raw(
+                Token(data as usize),
+                readiness(bits),
+                bits.into(),
+            ));
+        }
+        knocked
+    }
+
     /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which there must be room, were
     /// written.
     #[inline(always)]
