@@ -99,7 +99,11 @@ impl InetAddress {
 
 /// The family of an address, for socket(2).
 pub(super) fn family(address: SocketAddr) -> c_int {
-    if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+    if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    }
 }
 
 /// The structs that an [`InetAddress`] holds: of integers only, no larger than a `sockaddr_storage`.
@@ -163,7 +167,8 @@ impl UnixAddress {
         new.raw.sun_family = libc::AF_UNIX as sa_family_t;
         let end = start + name.len();
         let Some(place) = new.raw.sun_path.get_mut(start..end) else {
-            let message = "the path of a Unix socket must be shorter than `sun_path`; use a shorter one";
+            let message =
+                "the path of a Unix socket must be shorter than `sun_path`; use a shorter one";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
         for (to, from) in place.iter_mut().zip(name) {
@@ -198,7 +203,12 @@ mod tests {
     #[test]
     fn inet_addresses_come_back_as_they_went() {
         let v6 = |ip: &str, port, flowinfo, scope| {
-            SocketAddr::from(SocketAddrV6::new(ip.parse().unwrap(), port, flowinfo, scope))
+            SocketAddr::from(SocketAddrV6::new(
+                ip.parse().unwrap(),
+                port,
+                flowinfo,
+                scope,
+            ))
         };
         let addresses = [
             "0.0.0.0:0".parse().unwrap(),
@@ -206,7 +216,12 @@ mod tests {
             "255.254.253.252:65535".parse().unwrap(),
             v6("::", 0, 0, 0),
             v6("fe80::102:304:506:708", 0x1234, 0x000a_bcde, 7),
-            v6("ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888", 65535, u32::MAX, u32::MAX),
+            v6(
+                "ffff:eeee:dddd:cccc:bbbb:aaaa:9999:8888",
+                65535,
+                u32::MAX,
+                u32::MAX,
+            ),
         ];
         for address in addresses {
             assert_eq!(InetAddress::new(address).to_std(), Some(address));
@@ -222,7 +237,10 @@ mod tests {
         let v6 = sockaddr_v6("[102:304::ff]:258".parse().unwrap());
         assert_eq!(c_int::from(v6.sin6_family), libc::AF_INET6);
         assert_eq!(v6.sin6_port.to_ne_bytes(), [1, 2]);
-        assert_eq!(v6.sin6_addr.s6_addr, [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]);
+        assert_eq!(
+            v6.sin6_addr.s6_addr,
+            [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]
+        );
     }
 
     #[test]
@@ -259,7 +277,10 @@ mod tests {
         let raw = UnixAddress::new(address).unwrap();
         assert_eq!(c_int::from(raw.raw.sun_family), libc::AF_UNIX);
         assert_eq!(raw.len() as usize, NAME + len);
-        assert_eq!(format!("{:?}", raw.to_std().unwrap()), format!("{address:?}"));
+        assert_eq!(
+            format!("{:?}", raw.to_std().unwrap()),
+            format!("{address:?}")
+        );
     }
 
     #[test]

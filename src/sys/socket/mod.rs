@@ -220,7 +220,10 @@ mod tests {
                     assert_eq!((&writes).write(b"abc").unwrap(), 3);
                     let mut buffer = [0; 8];
                     assert_eq!((&reads).read(&mut buffer).unwrap(), 3);
-                    assert_eq!((&reads).read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+                    assert_eq!(
+                        (&reads).read(&mut buffer).unwrap_err().kind(),
+                        ErrorKind::WouldBlock
+                    );
                 }
 
                 #[test]
@@ -236,8 +239,12 @@ mod tests {
                     in_a_process_of_its_own(name, || {
                         let (listener, _client) = listener_and_client();
                         let makers: [(usize, &dyn Fn() -> io::Result<()>); 4] = [
-                            (1, &|| dialect::socket(libc::AF_INET, libc::SOCK_STREAM).map(drop)),
-                            (2, &|| dialect::pair(libc::AF_UNIX, libc::SOCK_STREAM).map(drop)),
+                            (1, &|| {
+                                dialect::socket(libc::AF_INET, libc::SOCK_STREAM).map(drop)
+                            }),
+                            (2, &|| {
+                                dialect::pair(libc::AF_UNIX, libc::SOCK_STREAM).map(drop)
+                            }),
                             (2, &|| dialect::pipe().map(drop)),
                             (1, &|| {
                                 let mut peer = UnixAddress::EMPTY;
@@ -251,11 +258,19 @@ mod tests {
                                 drop(held);
                                 let before = open_descriptors();
                                 let result = make();
-                                assert_eq!(result.is_ok(), spare == needed, "maker {index}: {result:?}");
+                                assert_eq!(
+                                    result.is_ok(),
+                                    spare == needed,
+                                    "maker {index}: {result:?}"
+                                );
                                 if let Err(error) = result {
                                     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
                                 }
-                                assert_eq!(open_descriptors(), before, "maker {index}, {spare} spare");
+                                assert_eq!(
+                                    open_descriptors(),
+                                    before,
+                                    "maker {index}, {spare} spare"
+                                );
                                 filler.extend((0..spare).map(|_| File::open("/dev/null").unwrap()));
                             }
                         }
@@ -309,14 +324,20 @@ mod tests {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
     }
 
     const DESCRIPTORS_MAX: RawFd = 64;
 
     fn fill_the_descriptor_table() -> Vec<File> {
         let n = DESCRIPTORS_MAX as libc::rlim_t;
-        let limit = libc::rlimit { rlim_cur: n, rlim_max: n };
+        let limit = libc::rlimit {
+            rlim_cur: n,
+            rlim_max: n,
+        };
         // SAFETY: setrlimit(2) reads the struct, which outlives the call.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
         std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
@@ -341,7 +362,10 @@ mod tests {
         for is_nonblocking in [false, false, true, true] {
             set_nonblocking(end.as_fd(), is_nonblocking).unwrap();
             let expected = if is_nonblocking { libc::O_NONBLOCK } else { 0 };
-            assert_eq!(flags() & (libc::O_NONBLOCK | libc::O_APPEND), expected | libc::O_APPEND);
+            assert_eq!(
+                flags() & (libc::O_NONBLOCK | libc::O_APPEND),
+                expected | libc::O_APPEND
+            );
         }
     }
 
@@ -403,7 +427,10 @@ mod tests {
             posix::connect(&client, &UnixAddress::new(&listener_address).unwrap()).unwrap();
             let (accepted, peer) = unix::accept(&listener).unwrap();
             assert_eq!(format!("{peer:?}"), format!("{address:?}"));
-            assert_eq!(format!("{peer:?}"), format!("{:?}", accepted.peer_addr().unwrap()));
+            assert_eq!(
+                format!("{peer:?}"),
+                format!("{:?}", accepted.peer_addr().unwrap())
+            );
             std::fs::remove_file(listener_path).unwrap();
         }
         std::fs::remove_file(path).unwrap();

@@ -47,7 +47,10 @@ pub(crate) fn stream_pair() -> io::Result<[UnixStream; 2]> {
 
 /// Makes a datagram socket without an address.
 pub(crate) fn datagram() -> io::Result<UnixDatagram> {
-    Ok(UnixDatagram::from(dialect::socket(libc::AF_UNIX, libc::SOCK_DGRAM)?))
+    Ok(UnixDatagram::from(dialect::socket(
+        libc::AF_UNIX,
+        libc::SOCK_DGRAM,
+    )?))
 }
 
 /// Makes a datagram socket that is bound to an address.
