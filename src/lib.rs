@@ -7,6 +7,7 @@ mod trace;
 mod events;
 mod interest;
 mod io_source;
+pub mod net;
 mod poll;
 mod registry;
 mod sys;

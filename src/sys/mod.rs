@@ -7,6 +7,8 @@ use std::io;
 
 pub(crate) mod handle;
 pub(crate) mod selector;
+#[cfg(unix)]
+pub(crate) mod socket;
 
 /// Turns the C convention "-1 and `errno`" into a `Result`.
 #[cfg(unix)]

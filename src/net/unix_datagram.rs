@@ -1,0 +1,378 @@
+//! Datagrams between Unix sockets.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::{self, SocketAddr};
+use std::path::Path;
+
+use super::{into_std, operations, source};
+use crate::interest::Interest;
+use crate::io_source::IoSource;
+use crate::sys::socket::unix;
+
+/// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the way.
+///
+/// A datagram larger than the receiver's buffer is cut silently. An empty one makes the socket readable, and is received as 0
+/// bytes.
+///
+/// # Examples
+///
+/// ```
+/// use litio::net::UnixDatagram;
+/// use litio::{Events, Interest, Poll, Token};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut ours, theirs) = UnixDatagram::pair()?;
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// poll.registry().register(&mut ours, Token(0), Interest::READABLE)?;
+///
+/// theirs.send(b"hello")?;
+/// poll.poll(&mut events, None)?;
+/// let mut buffer = [0; 16];
+/// assert_eq!(ours.recv(&mut buffer)?, 5);
+/// # Ok(())
+/// # }
+/// ```
+pub struct UnixDatagram {
+    inner: IoSource<net::UnixDatagram>,
+}
+
+impl UnixDatagram {
+    /// Makes a socket, and a file at `path` by which it is found.
+    ///
+    /// The file stays when the socket is gone. Remove it then, or before `bind`, if it is known to be stale.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if there is a file, stale or not. [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// if the path contains a zero or is longer than the system takes: 107 bytes on Linux, 103 on Apple systems and the
+    /// BSDs. Otherwise the error of the system call that failed.
+    ///
+    /// # System calls
+    ///
+    /// socket(2), bind(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("litio-doc-datagram-{}", std::process::id()));
+    /// let bound = UnixDatagram::bind(&path)?;
+    /// let sender = UnixDatagram::unbound()?;
+    /// sender.send_to(b"hello", &path)?;
+    /// let mut buffer = [0; 16];
+    /// let (len, from) = bound.recv_from(&mut buffer)?;
+    /// assert_eq!(&buffer[..len], b"hello");
+    /// assert!(from.is_unnamed());
+    /// # std::fs::remove_file(&path)
+    /// # }
+    /// ```
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
+        UnixDatagram::bind_addr(&SocketAddr::from_pathname(path)?)
+    }
+
+    /// Makes a socket on an address: a path, or an abstract name, which needs no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](UnixDatagram::bind).
+    ///
+    /// # Platform notes
+    ///
+    /// Abstract names exist on Linux, Android and Cygwin. There, binding to the unnamed address makes the system choose one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// # fn main() -> std::io::Result<()> {
+    /// use litio::net::UnixDatagram;
+    /// use std::os::linux::net::SocketAddrExt;
+    /// use std::os::unix::net::SocketAddr;
+    ///
+    /// let name = format!("litio-doc-datagram-{}", std::process::id());
+    /// let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    /// assert_eq!(socket.local_addr()?.as_abstract_name(), Some(name.as_bytes()));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(target_os = "linux"))] fn main() {}
+    /// ```
+    pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixDatagram> {
+        unix::bind_datagram(address).map(UnixDatagram::from_std)
+    }
+
+    /// Wraps a socket of std's, which must be non-blocking. Nothing about it is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = std::os::unix::net::UnixDatagram::unbound()?;
+    /// socket.set_nonblocking(true)?;
+    /// let socket = UnixDatagram::from_std(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_std(socket: net::UnixDatagram) -> UnixDatagram {
+        UnixDatagram {
+            inner: IoSource::new(socket),
+        }
+    }
+
+    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) sends to it, and datagrams of others are not received
+    /// any more. Connecting again replaces the peer.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there, [`NotFound`](io::ErrorKind::NotFound)
+    /// if there is no such file; otherwise those of connect(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("litio-doc-connect-{}", std::process::id()));
+    /// let bound = UnixDatagram::bind(&path)?;
+    /// let sender = UnixDatagram::unbound()?;
+    /// sender.connect(&path)?;
+    /// sender.send(b"hello")?;
+    /// assert_eq!(bound.recv(&mut [0; 16])?, 5);
+    /// # std::fs::remove_file(&path)
+    /// # }
+    /// ```
+    pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        self.inner.get().connect(path)
+    }
+
+    /// Makes a socket without an address. It can send, and once connected receive.
+    ///
+    /// # Errors
+    ///
+    /// Those of socket(2).
+    ///
+    /// # Examples
+    ///
+    /// See [`bind`](UnixDatagram::bind).
+    pub fn unbound() -> io::Result<UnixDatagram> {
+        unix::datagram().map(UnixDatagram::from_std)
+    }
+
+    /// Makes two sockets that are connected with each other. Neither has a name.
+    ///
+    /// # Errors
+    ///
+    /// Those of socketpair(2).
+    ///
+    /// # Examples
+    ///
+    /// See [the type's](UnixDatagram#examples).
+    #[doc(alias = "socketpair")]
+    pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
+        let [one, other] = unix::datagram_pair()?;
+        Ok((UnixDatagram::from_std(one), UnixDatagram::from_std(other)))
+    }
+
+    /// The address to which the socket is bound; unnamed, if it is not.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2), which has none for a socket that is open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// assert!(UnixDatagram::unbound()?.local_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "getsockname")]
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.get().local_addr()
+    }
+
+    /// The address of the peer; unnamed, if that is not bound.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) if there is no peer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, _theirs) = UnixDatagram::pair()?;
+    /// assert!(ours.peer_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "getpeername")]
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.get().peer_addr()
+    }
+
+    /// Receives a datagram: how many bytes of `buffer` it fills, and from where it came. A sender that is not bound has the
+    /// unnamed address.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none has arrived; otherwise those of recvfrom(2).
+    ///
+    /// # System calls
+    ///
+    /// recvfrom(2)
+    ///
+    /// # Examples
+    ///
+    /// See [`bind`](UnixDatagram::bind).
+    #[doc(alias = "recvfrom")]
+    #[inline]
+    pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.inner
+            .do_io(Interest::READABLE, |socket| socket.recv_from(buffer))
+    }
+
+    /// Receives a datagram: how many bytes of `buffer` it fills.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UnixDatagram::recv_from).
+    ///
+    /// # System calls
+    ///
+    /// recv(2) or read(2)
+    ///
+    /// # Examples
+    ///
+    /// See [the type's](UnixDatagram#examples).
+    #[inline]
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner
+            .do_io(Interest::READABLE, |socket| socket.recv(buffer))
+    }
+
+    /// Sends a datagram to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for it; see the platform notes.
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there, [`NotFound`](io::ErrorKind::NotFound)
+    /// if there is no such file, `EMSGSIZE` if the datagram is larger than the system allows; otherwise those of sendto(2).
+    ///
+    /// # Platform notes
+    ///
+    /// A full receiver gives `WouldBlock` on Linux, and an event when it has room only if it is the connected peer; the BSDs and
+    /// macOS say `ENOBUFS`, for which there is no event.
+    ///
+    /// # System calls
+    ///
+    /// sendto(2)
+    ///
+    /// # Examples
+    ///
+    /// See [`bind`](UnixDatagram::bind).
+    #[doc(alias = "sendto")]
+    #[inline]
+    pub fn send_to<P: AsRef<Path>>(&self, buffer: &[u8], path: P) -> io::Result<usize> {
+        self.inner
+            .do_io(Interest::WRITABLE, |socket| socket.send_to(buffer, path))
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](UnixDatagram::send_to); [`NotConnected`](io::ErrorKind::NotConnected) if there is no peer.
+    ///
+    /// # System calls
+    ///
+    /// send(2) or write(2)
+    ///
+    /// # Examples
+    ///
+    /// See [the type's](UnixDatagram#examples).
+    #[inline]
+    pub fn send(&self, buffer: &[u8]) -> io::Result<usize> {
+        self.inner
+            .do_io(Interest::WRITABLE, |socket| socket.send(buffer))
+    }
+
+    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2); not the error that is asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// assert!(UnixDatagram::unbound()?.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "SO_ERROR")]
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.inner.get().take_error()
+    }
+
+    /// Shuts down receiving, sending or both, for everyone who shares the socket.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected); otherwise those of shutdown(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    /// use std::net::Shutdown;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, _theirs) = UnixDatagram::pair()?;
+    /// ours.shutdown(Shutdown::Write)?;
+    /// assert!(ours.send(b"too late").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.get().shutdown(how)
+    }
+
+    operations! {
+        /// # Examples
+        ///
+        /// Receiving by other means, here std's:
+        ///
+        /// ```
+        /// use litio::Interest;
+        /// use litio::net::UnixDatagram;
+        /// use std::os::fd::AsFd;
+        ///
+        /// # fn main() -> std::io::Result<()> {
+        /// let (ours, _theirs) = UnixDatagram::pair()?;
+        /// let same = std::os::unix::net::UnixDatagram::from(ours.as_fd().try_clone_to_owned()?);
+        /// let mut buffer = [0; 16];
+        /// let error = ours.try_io_for(Interest::READABLE, || same.recv(&mut buffer)).unwrap_err();
+        /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        /// # Ok(())
+        /// # }
+        /// ```
+    }
+}
+
+source!(UnixDatagram, net::UnixDatagram);
+into_std!(UnixDatagram, net::UnixDatagram);

@@ -1,0 +1,262 @@
+//! Connections of Unix sockets.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::{self, SocketAddr};
+use std::path::Path;
+
+use super::{into_std, operations, reads, source, writes};
+use crate::interest::Interest;
+use crate::io_source::IoSource;
+use crate::sys::socket::unix;
+
+/// A connection between two processes of a machine, or two parts of one.
+///
+/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a reference to it.
+///
+/// # Examples
+///
+/// ```
+/// use litio::net::UnixStream;
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::io::{Read, Write};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut ours, mut theirs) = UnixStream::pair()?;
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// poll.registry().register(&mut ours, Token(0), Interest::READABLE)?;
+///
+/// theirs.write_all(b"hello")?;
+/// poll.poll(&mut events, None)?;
+/// let mut buffer = [0; 16];
+/// assert_eq!(ours.read(&mut buffer)?, 5);
+/// assert_eq!(&buffer[..5], b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct UnixStream {
+    inner: IoSource<net::UnixStream>,
+}
+
+impl UnixStream {
+    /// True: a read of fewer bytes than were asked for has drained the socket.
+    ///
+    /// The same as [`TcpStream::SHORT_READ_DRAINS`](super::TcpStream::SHORT_READ_DRAINS), with an example there. Read on
+    /// nevertheless, until `WouldBlock`, `Ok(0)` or an error,
+    ///
+    /// * if the last event was [`is_read_closed`](crate::event::Event::is_read_closed),
+    ///   [`is_write_closed`](crate::event::Event::is_write_closed) or [`is_error`](crate::event::Event::is_error);
+    /// * if the peer passes descriptors or credentials: a read ends where they are attached.
+    pub const SHORT_READ_DRAINS: bool = true;
+
+    /// True: a write of fewer bytes than were asked for has filled the socket.
+    ///
+    /// The same as [`TcpStream::SHORT_WRITE_FILLS`](super::TcpStream::SHORT_WRITE_FILLS).
+    pub const SHORT_WRITE_FILLS: bool = true;
+
+    /// Makes a stream and connects it to the listener at `path`.
+    ///
+    /// Most systems are done at once. On one that is not, go on as after [`TcpStream::connect`](super::TcpStream::connect).
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the listener's backlog is full (Linux): try again later, no event will tell
+    /// when. [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody listens, [`NotFound`](io::ErrorKind::NotFound) if
+    /// there is no such file. [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero or is longer than the
+    /// system takes: 107 bytes on Linux, 103 on Apple systems and the BSDs.
+    ///
+    /// # System calls
+    ///
+    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2); on the BSDs and on Apple
+    /// systems also setsockopt(2).
+    ///
+    /// # Examples
+    ///
+    /// See [`UnixListener`](super::UnixListener#examples).
+    pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
+        UnixStream::connect_addr(&SocketAddr::from_pathname(path)?)
+    }
+
+    /// Makes a stream and connects it to the listener at an address: a path, or an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](UnixStream::connect).
+    ///
+    /// # Examples
+    ///
+    /// See [`UnixListener::bind_addr`](super::UnixListener::bind_addr).
+    pub fn connect_addr(address: &SocketAddr) -> io::Result<UnixStream> {
+        unix::connect(address).map(UnixStream::from_std)
+    }
+
+    /// Wraps a stream of std's, which must be non-blocking. Nothing about it is changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    /// ours.set_nonblocking(true)?;
+    /// let ours = UnixStream::from_std(ours);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_std(stream: net::UnixStream) -> UnixStream {
+        UnixStream {
+            inner: IoSource::new(stream),
+        }
+    }
+
+    /// Makes two streams that are connected with each other. Neither has a name.
+    ///
+    /// # Errors
+    ///
+    /// Those of socketpair(2).
+    ///
+    /// # System calls
+    ///
+    /// socketpair(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    ///
+    /// # Examples
+    ///
+    /// See [the type's](UnixStream#examples).
+    #[doc(alias = "socketpair")]
+    pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
+        let [one, other] = unix::stream_pair()?;
+        Ok((UnixStream::from_std(one), UnixStream::from_std(other)))
+    }
+
+    /// The address of this end; unnamed, unless it was accepted or bound.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2), which has none for a socket that is open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, _theirs) = UnixStream::pair()?;
+    /// assert!(ours.local_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "getsockname")]
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.get().local_addr()
+    }
+
+    /// The address of the peer; unnamed, unless it was bound.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed again for writing. `EINVAL` on
+    /// macOS once the connection is shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, _theirs) = UnixStream::pair()?;
+    /// assert!(ours.peer_addr()?.is_unnamed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "getpeername")]
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        let result = self.inner.get().peer_addr();
+        if let Err(error) = &result {
+            if error.kind() == io::ErrorKind::NotConnected {
+                self.inner.rearm(Interest::WRITABLE)?;
+            }
+        }
+        result
+    }
+
+    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there is none, the source is
+    /// armed again for writing: the stream may still be connecting.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2); not the error that is asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, _theirs) = UnixStream::pair()?;
+    /// assert!(ours.take_error()?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "SO_ERROR")]
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        let taken = self.inner.get().take_error()?;
+        if taken.is_none() {
+            self.inner.rearm(Interest::WRITABLE)?;
+        }
+        Ok(taken)
+    }
+
+    /// Shuts down reading, writing or both, for everyone who shares the socket. After `Write` the peer reads the end of the
+    /// stream; after `Read` this end does, and the peer's writes fail.
+    ///
+    /// # Errors
+    ///
+    /// [`NotConnected`](io::ErrorKind::NotConnected); otherwise those of shutdown(2).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    /// use std::io::Read;
+    /// use std::net::Shutdown;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// ours.shutdown(Shutdown::Write)?;
+    /// assert_eq!(theirs.read(&mut [0; 16])?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.get().shutdown(how)
+    }
+
+    operations! {
+        /// # Examples
+        ///
+        /// Reading by other means, here std's:
+        ///
+        /// ```
+        /// use litio::Interest;
+        /// use litio::net::UnixStream;
+        /// use std::io::Read;
+        /// use std::os::fd::AsFd;
+        ///
+        /// # fn main() -> std::io::Result<()> {
+        /// let (ours, _theirs) = UnixStream::pair()?;
+        /// let mut same = std::os::unix::net::UnixStream::from(ours.as_fd().try_clone_to_owned()?);
+        /// let mut buffer = [0; 16];
+        /// let error = ours.try_io_for(Interest::READABLE, || same.read(&mut buffer)).unwrap_err();
+        /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        /// # Ok(())
+        /// # }
+        /// ```
+    }
+}
+
+reads!(UnixStream);
+writes!(UnixStream);
+source!(UnixStream, net::UnixStream);
+into_std!(UnixStream, net::UnixStream);

@@ -1,0 +1,457 @@
+//! Sockets and pipes: made, bound, connected and accepted, on every system non-blocking and close-on-exec.
+//!
+//! `tcp`, `udp` and `unix` say, per family, what to do in which order. They take and return std's types, so nothing above
+//! this folder knows what a socket is made of; and what std's types can do themselves is left to them. Below are `address`
+//! (`sockaddr` from and to std's types), `posix` (the calls that are the same everywhere) and one of two *dialects*:
+//!
+//! * [`flags`]: the system takes `SOCK_NONBLOCK | SOCK_CLOEXEC` when it makes a descriptor. One call, and no moment at which
+//!   another thread's `fork` and `exec` could carry the descriptor away.
+//! * [`fcntl`]: it does not, or not everywhere, and two calls of fcntl(2) follow. Right on any POSIX system.
+//!
+//! Both have the same functions. On Linux both are tested; see the foot of this file.
+//!
+//! This file is the one place under `sys/socket` that names operating systems.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::SocketAddr;
+
+use libc::c_int;
+
+mod address;
+mod posix;
+pub(crate) mod tcp;
+pub(crate) mod udp;
+pub(crate) mod unix;
+
+pub(crate) use posix::set_nonblocking;
+
+// The dialects
+
+mod fcntl;
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+))]
+mod flags;
+
+/// The dialect that serves: a name that `flags` has hides the one of `fcntl`.
+mod dialect {
+    #[allow(unused_imports)] // all hidden where the flags are spoken
+    pub(super) use super::fcntl::*;
+
+    #[cfg(any(
+        target_os = "android",
+        target_os = "cygwin",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "hurd",
+        target_os = "illumos",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "solaris",
+    ))]
+    pub(super) use super::flags::{accept, pair, pipe, socket};
+}
+
+/// Makes a pipe: the end that reads, then the end that writes.
+///
+/// pipe2(2), or pipe(2) and fcntl(2).
+pub(crate) fn pipe() -> io::Result<[OwnedFd; 2]> {
+    dialect::pipe()
+}
+
+// What differs between systems, apart from the dialect
+
+/// On Android for x86, accept4 goes through socketcall(2), and the filter of older releases kills a process for it.
+#[allow(dead_code)] // of interest to `flags` only
+const ACCEPT4_MAY_KILL: bool = cfg!(all(target_os = "android", target_arch = "x86"));
+
+/// How many connections may wait to be accepted: what std asks for.
+const TCP_BACKLOG: c_int = if cfg!(target_os = "horizon") {
+    20 // a larger one may be refused
+} else if cfg!(target_os = "haiku") {
+    32 // a larger one is refused
+} else {
+    128
+};
+
+/// The same for Unix sockets. -1 is the largest that the administrator allows.
+#[cfg(any(
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "openbsd",
+    target_vendor = "apple"
+))]
+const UNIX_BACKLOG: c_int = -1;
+#[cfg(any(target_os = "espidf", target_os = "horizon", target_os = "redox"))]
+const UNIX_BACKLOG: c_int = 128;
+#[cfg(not(any(
+    target_os = "espidf",
+    target_os = "freebsd",
+    target_os = "horizon",
+    target_os = "linux",
+    target_os = "openbsd",
+    target_os = "redox",
+    target_vendor = "apple"
+)))]
+const UNIX_BACKLOG: c_int = libc::SOMAXCONN;
+
+/// Asks that writing to a socket whose peer is gone gives EPIPE and no signal, for calls that take no `MSG_NOSIGNAL`.
+///
+/// Sockets accepted from such a listener need it again on Apple systems; the BSDs hand the option down.
+#[cfg(any(
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_vendor = "apple"
+))]
+fn silence(socket: &OwnedFd) -> io::Result<()> {
+    posix::set_option(socket, libc::SOL_SOCKET, libc::SO_NOSIGPIPE, 1)
+}
+#[cfg(not(any(
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_vendor = "apple"
+)))]
+#[allow(clippy::unnecessary_wraps)] // of one shape with the other
+fn silence(_: &OwnedFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// Unix addresses without a file, known by a name in a space of their own.
+mod abstract_names {
+    use super::{SocketAddr, io};
+
+    #[cfg(target_os = "android")]
+    use std::os::android::net::SocketAddrExt;
+    #[cfg(target_os = "cygwin")]
+    use std::os::cygwin::net::SocketAddrExt;
+    #[cfg(target_os = "linux")]
+    use std::os::linux::net::SocketAddrExt;
+
+    #[cfg(any(target_os = "android", target_os = "cygwin", target_os = "linux"))]
+    pub(super) fn name(address: &SocketAddr) -> Option<&[u8]> {
+        address.as_abstract_name()
+    }
+    #[cfg(not(any(target_os = "android", target_os = "cygwin", target_os = "linux")))]
+    pub(super) fn name(_: &SocketAddr) -> Option<&[u8]> {
+        None
+    }
+
+    /// The address with this name; the unnamed one where there are no such names.
+    #[cfg(any(target_os = "android", target_os = "cygwin", target_os = "linux"))]
+    pub(super) fn address(name: &[u8]) -> io::Result<SocketAddr> {
+        SocketAddr::from_abstract_name(name)
+    }
+    #[cfg(not(any(target_os = "android", target_os = "cygwin", target_os = "linux")))]
+    pub(super) fn address(_: &[u8]) -> io::Result<SocketAddr> {
+        SocketAddr::from_pathname("")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs::File;
+    use std::io::{ErrorKind, Read, Write};
+    use std::os::fd::{AsFd, AsRawFd, RawFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::process::Command;
+
+    use super::address::UnixAddress;
+    use super::*;
+    use crate::sys::check;
+
+    /// The tests of a dialect: the same for each.
+    macro_rules! conformance {
+        ($dialect:ident) => {
+            mod $dialect {
+                use super::super::$dialect as dialect;
+                use super::*;
+
+                #[test]
+                fn everything_made_is_nonblocking_and_close_on_exec() {
+                    assert_flags(&dialect::socket(libc::AF_INET, libc::SOCK_STREAM).unwrap());
+                    assert_flags(&dialect::socket(libc::AF_INET6, libc::SOCK_DGRAM).unwrap());
+                    for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+                        for socket in dialect::pair(libc::AF_UNIX, kind).unwrap() {
+                            assert_flags(&socket);
+                        }
+                    }
+                    for end in dialect::pipe().unwrap() {
+                        assert_flags(&end);
+                    }
+                }
+
+                #[test]
+                fn what_is_accepted_is_nonblocking_whatever_the_listener_is() {
+                    for is_nonblocking in [false, true] {
+                        let (listener, _client) = listener_and_client();
+                        listener.set_nonblocking(is_nonblocking).unwrap();
+                        let mut peer = UnixAddress::EMPTY;
+                        assert_flags(&dialect::accept(listener.as_fd(), &mut peer).unwrap());
+                    }
+                }
+
+                #[test]
+                fn accepting_nothing_would_block() {
+                    let (listener, _client) = listener_and_client();
+                    listener.set_nonblocking(true).unwrap();
+                    let mut peer = UnixAddress::EMPTY;
+                    let _accepted = dialect::accept(listener.as_fd(), &mut peer).unwrap();
+                    let error = dialect::accept(listener.as_fd(), &mut peer).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                }
+
+                #[test]
+                fn first_end_of_a_pipe_reads_and_the_second_writes() {
+                    let [reads, writes] = dialect::pipe().unwrap().map(File::from);
+                    assert_eq!((&writes).write(b"abc").unwrap(), 3);
+                    let mut buffer = [0; 8];
+                    assert_eq!((&reads).read(&mut buffer).unwrap(), 3);
+                    assert_eq!(
+                        (&reads).read(&mut buffer).unwrap_err().kind(),
+                        ErrorKind::WouldBlock
+                    );
+                }
+
+                #[test]
+                fn unknown_family_gives_the_error_of_the_system() {
+                    let error = dialect::socket(-1, libc::SOCK_STREAM).unwrap_err();
+                    assert!(error.raw_os_error().is_some(), "{error:?}");
+                }
+
+                #[test]
+                #[cfg_attr(miri, ignore)] // starts a process
+                fn nothing_leaks_when_descriptors_run_out() {
+                    let name = concat!(module_path!(), "::nothing_leaks_when_descriptors_run_out");
+                    in_a_process_of_its_own(name, || {
+                        let (listener, _client) = listener_and_client();
+                        let makers: [(usize, &dyn Fn() -> io::Result<()>); 4] = [
+                            (1, &|| {
+                                dialect::socket(libc::AF_INET, libc::SOCK_STREAM).map(drop)
+                            }),
+                            (2, &|| {
+                                dialect::pair(libc::AF_UNIX, libc::SOCK_STREAM).map(drop)
+                            }),
+                            (2, &|| dialect::pipe().map(drop)),
+                            (1, &|| {
+                                let mut peer = UnixAddress::EMPTY;
+                                dialect::accept(listener.as_fd(), &mut peer).map(drop)
+                            }),
+                        ];
+                        let mut filler = fill_the_descriptor_table();
+                        for (index, (needed, make)) in makers.into_iter().enumerate() {
+                            for spare in 0..=needed {
+                                let held = filler.split_off(filler.len() - spare);
+                                drop(held);
+                                let before = open_descriptors();
+                                let result = make();
+                                assert_eq!(
+                                    result.is_ok(),
+                                    spare == needed,
+                                    "maker {index}: {result:?}"
+                                );
+                                if let Err(error) = result {
+                                    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+                                }
+                                assert_eq!(
+                                    open_descriptors(),
+                                    before,
+                                    "maker {index}, {spare} spare"
+                                );
+                                filler.extend((0..spare).map(|_| File::open("/dev/null").unwrap()));
+                            }
+                        }
+                    });
+                }
+            }
+        };
+    }
+
+    conformance!(fcntl);
+    #[cfg(target_os = "linux")]
+    conformance!(flags);
+
+    #[track_caller]
+    fn assert_flags(fd: &OwnedFd) {
+        let fd = fd.as_raw_fd();
+        // SAFETY: F_GETFD takes no argument.
+        let of_descriptor = check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).unwrap();
+        assert_ne!(of_descriptor & libc::FD_CLOEXEC, 0, "not close-on-exec");
+        // SAFETY: F_GETFL takes no argument.
+        let of_file = check(unsafe { libc::fcntl(fd, libc::F_GETFL) }).unwrap();
+        assert_ne!(of_file & libc::O_NONBLOCK, 0, "blocks");
+    }
+
+    /// A listener of std's, and a connection that waits to be accepted. The file is gone already.
+    fn listener_and_client() -> (UnixListener, UnixStream) {
+        let path = temporary_path();
+        let listener = UnixListener::bind(&path).unwrap();
+        let client = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        (listener, client)
+    }
+
+    pub(super) fn temporary_path() -> std::path::PathBuf {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        env::temp_dir().join(format!("litio-{}-{n}", std::process::id()))
+    }
+
+    /// Runs `body` where limits can be changed without harm: in this very test, alone in a process.
+    fn in_a_process_of_its_own(path: &str, body: impl FnOnce()) {
+        const SIGN: &str = "LITIO_TEST_IN_A_PROCESS_OF_ITS_OWN";
+        if env::var_os(SIGN).is_some() {
+            return body();
+        }
+        let name = path.split_once("::").unwrap().1; // without the crate
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name, "--test-threads=1"])
+            .env(SIGN, "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    }
+
+    const DESCRIPTORS_MAX: RawFd = 64;
+
+    fn fill_the_descriptor_table() -> Vec<File> {
+        let n = DESCRIPTORS_MAX as libc::rlim_t;
+        let limit = libc::rlimit {
+            rlim_cur: n,
+            rlim_max: n,
+        };
+        // SAFETY: setrlimit(2) reads the struct, which outlives the call.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
+        std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+    }
+
+    fn open_descriptors() -> Vec<RawFd> {
+        // SAFETY: F_GETFD takes no argument and answers EBADF for what is not open.
+        let is_open = |fd: &RawFd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } != -1;
+        (0..DESCRIPTORS_MAX).filter(is_open).collect()
+    }
+
+    #[test]
+    fn nonblocking_can_be_switched_and_other_flags_stay() {
+        let [end, _other] = pipe().unwrap();
+        let flags = || {
+            // SAFETY: F_GETFL takes no argument.
+            check(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_GETFL) }).unwrap()
+        };
+        let with = flags() | libc::O_APPEND;
+        // SAFETY: F_SETFL takes an int.
+        check(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, with) }).unwrap();
+        for is_nonblocking in [false, false, true, true] {
+            set_nonblocking(end.as_fd(), is_nonblocking).unwrap();
+            let expected = if is_nonblocking { libc::O_NONBLOCK } else { 0 };
+            assert_eq!(
+                flags() & (libc::O_NONBLOCK | libc::O_APPEND),
+                expected | libc::O_APPEND
+            );
+        }
+    }
+
+    #[test]
+    fn port_of_a_closed_connection_can_be_listened_on_again() {
+        // The side that closes first keeps the port in TIME_WAIT: that is the listener's, here.
+        let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = tcp::accept(&listener).unwrap();
+        drop(accepted);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        drop((client, listener));
+        tcp::listen(address).unwrap();
+    }
+
+    #[test]
+    fn two_listeners_cannot_share_a_port() {
+        let listener = tcp::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = tcp::listen(listener.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn accepted_tcp_connection_tells_its_peer() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = match tcp::listen(address.parse().unwrap()) {
+                // A machine without IPv6.
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => continue,
+                result => result.unwrap(),
+            };
+            listener.set_nonblocking(false).unwrap();
+            let client = tcp::connect(listener.local_addr().unwrap()).unwrap();
+            let (_accepted, peer) = tcp::accept(&listener).unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        }
+    }
+
+    #[test]
+    fn accepted_unix_connection_tells_its_peer() {
+        // Bound to a path, bound to nothing, and (D10 of mio: lost there) bound to an abstract name.
+        let path = temporary_path();
+        let named = SocketAddr::from_pathname(&path).unwrap();
+        let mut clients = vec![named, SocketAddr::from_pathname("").unwrap()];
+        #[cfg(target_os = "linux")]
+        clients.extend([&b"litio"[..], b"\0with\0zeroes\0"].map(|name| {
+            let name = [name, std::process::id().to_ne_bytes().as_slice()].concat();
+            abstract_names::address(&name).unwrap()
+        }));
+        for address in clients {
+            let listener_path = temporary_path();
+            let listener_address = SocketAddr::from_pathname(&listener_path).unwrap();
+            let listener = unix::listen(&listener_address).unwrap();
+            let client = dialect::socket(libc::AF_UNIX, libc::SOCK_STREAM).unwrap();
+            if !address.is_unnamed() {
+                posix::bind(&client, &UnixAddress::new(&address).unwrap()).unwrap();
+            }
+            posix::connect(&client, &UnixAddress::new(&listener_address).unwrap()).unwrap();
+            let (accepted, peer) = unix::accept(&listener).unwrap();
+            assert_eq!(format!("{peer:?}"), format!("{address:?}"));
+            assert_eq!(
+                format!("{peer:?}"),
+                format!("{:?}", accepted.peer_addr().unwrap())
+            );
+            std::fs::remove_file(listener_path).unwrap();
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    /// A path may fill `sun_path` without a zero; std cannot make such an address, but the connection counts.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn peer_with_the_longest_path_is_accepted() {
+        let directory = temporary_path();
+        std::fs::create_dir(&directory).unwrap();
+        let mut path = directory.join("x").into_os_string().into_encoded_bytes();
+        path.resize(108, b'x');
+        let client = dialect::socket(libc::AF_UNIX, libc::SOCK_STREAM).unwrap();
+        posix::bind(&client, &UnixAddress::named(&path, 0).unwrap()).unwrap();
+        let listener_address = SocketAddr::from_pathname(directory.join("listener")).unwrap();
+        let listener = unix::listen(&listener_address).unwrap();
+        posix::connect(&client, &UnixAddress::new(&listener_address).unwrap()).unwrap();
+        let (_accepted, peer) = unix::accept(&listener).unwrap();
+        let path = String::from_utf8(path).unwrap();
+        assert_eq!(peer.as_pathname(), Some(std::path::Path::new(&path)));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,89 @@
+//! Raw descriptors as sources.
+
+use std::io;
+use std::os::fd::RawFd;
+
+use crate::interest::Interest;
+use crate::registry::{Registry, Source};
+use crate::sys::selector::Backend;
+use crate::token::Token;
+
+/// A descriptor that somebody else owns, as a [source](crate::event::Source): a terminal, a timer, a socket of another
+/// library.
+///
+/// It borrows the number and nothing more. Make it anew for every call; the registration belongs to the descriptor, not to
+/// this value. Put the descriptor into non-blocking mode first, and deregister it before it is closed: if it was duplicated,
+/// closing is not enough on any system, and where the system does not keep the registrations itself, it never is.
+///
+/// # Re-arming
+///
+/// Litio does not see the I/O. On epoll and kqueue it need not: the descriptor is edge-triggered, as every source. Elsewhere
+/// (poll(2), event ports) it is *paced*: while it stays ready, the same readiness is reported again, first after a millisecond,
+/// then less and less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
+/// everywhere wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
+/// [`Interest::oneshot`] it does what they say, everywhere.
+///
+/// # Errors
+///
+/// Those of [`Registry`](crate::Registry). Mistakes are noticed by the system, not here: kqueue takes a second registration for
+/// a change of the first. `EPERM` on epoll for what cannot be waited for, such as regular files; `EBADF` for a descriptor that
+/// is closed.
+///
+/// # Examples
+///
+/// ```
+/// use litio::unix::SourceFd;
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::io::Write;
+/// use std::os::fd::AsRawFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// ours.set_nonblocking(true)?;
+///
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// let fd = ours.as_raw_fd();
+/// poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE)?;
+///
+/// theirs.write_all(b"ready")?;
+/// poll.poll(&mut events, None)?;
+/// assert!(events.iter().any(|event| event.token() == Token(0) && event.is_readable()));
+/// poll.registry().deregister(&mut SourceFd(&fd))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SourceFd<'a>(
+    /// The descriptor.
+    pub &'a RawFd,
+);
+
+impl Source for SourceFd<'_> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        registry
+            .selector()
+            .register(*self.0, token, interests.paced())
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        registry
+            .selector()
+            .reregister(*self.0, token, interests.paced())
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.selector().deregister(*self.0)
+    }
+}
