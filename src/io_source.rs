@@ -196,7 +196,7 @@ impl<B: Backend, T> Attached<B, T> {
         }
     }
 
-    fn into_inner(self) -> T {
+    pub(crate) fn into_inner(self) -> T {
         let Attached {
             registration,
             inner,

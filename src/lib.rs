@@ -4,6 +4,9 @@
 #[macro_use]
 mod trace;
 
+// Under loom the wakes work only inside of a model.
+#[cfg(all(test, not(litio_loom)))]
+mod conformance;
 mod events;
 mod interest;
 mod io_source;

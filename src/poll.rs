@@ -169,7 +169,7 @@ impl fmt::Debug for Poll {
 pub(crate) struct Reactor<B: Backend> {
     pub(crate) hub: Hub<B>,
     buffer: B::Buffer,
-    spin: Duration,
+    pub(crate) spin: Duration,
     /// With room for one event, wakes and I/O take turns: whose turn it is.
     is_turn_of_wakes: bool,
     /// A wake was delivered before its knock came: that one will rouse a later `select` for nothing.

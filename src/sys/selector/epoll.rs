@@ -25,7 +25,7 @@ use crate::token::Token;
 
 /// The knock's place in `epoll_event::u64`. All values are legal tokens, so this one may be somebody's too: see
 /// [`Epoll::knock_token_is_used`].
-const KNOCK: u64 = 0x6c69_7469_6f3a_6b6f; // "litio:ko"
+pub(crate) const KNOCK: u64 = 0x6c69_7469_6f3a_6b6f; // "litio:ko"
 
 /// What the kernel reported, before it becomes [`Event`]s.
 #[derive(Default)]

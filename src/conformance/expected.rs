@@ -1,0 +1,100 @@
+//! In what the backends may differ: a table for each.
+
+use std::time::Duration;
+
+use crate::event::Readiness;
+use crate::sys::selector::Backend;
+
+const R: Readiness = Readiness::READABLE;
+const W: Readiness = Readiness::WRITABLE;
+const E: Readiness = Readiness::ERROR;
+const RC: Readiness = Readiness::READ_CLOSED;
+const WC: Readiness = Readiness::WRITE_CLOSED;
+
+/// A backend with its table: what the clauses are generic over.
+pub(super) trait Subject: Backend {
+    const EXPECTED: Expected;
+}
+
+/// What is a backend's own business.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Expected {
+    /// A source that is ready in both directions has two events.
+    pub(super) are_directions_apart: bool,
+    /// The selector itself refuses to register twice and to change what is not registered.
+    pub(super) notices_mistakes: bool,
+    /// Regular files cannot be registered.
+    pub(super) refuses_files: bool,
+    /// Timeouts are multiples of this.
+    pub(super) resolution: fn() -> Duration,
+    /// Values that the backend uses among the user's tokens, for things of its own.
+    pub(super) delicate_tokens: &'static [usize],
+    pub(super) endings: Endings,
+}
+
+/// What a TCP stream that is registered for both directions reports, in all, when…
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Endings {
+    /// … the peer shut down writing, or closed.
+    pub(super) peer_finished: Shows,
+    /// … the peer shut down writing, and this side had done so.
+    pub(super) both_finished: Shows,
+    /// … the peer reset the connection.
+    pub(super) reset: Shows,
+    /// … the connection attempt was refused.
+    pub(super) refused: Shows,
+    /// … this side shut down reading.
+    pub(super) own_shutdown_read: Shows,
+    /// … this side shut down writing.
+    pub(super) own_shutdown_write: Shows,
+    /// … this side shut down both.
+    pub(super) own_shutdown_both: Shows,
+}
+
+/// Which bits must come, and which others may.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Shows {
+    pub(super) must: Readiness,
+    pub(super) may: Readiness,
+}
+
+impl Shows {
+    const fn exactly(bits: &[Readiness]) -> Shows {
+        Shows {
+            must: union(bits),
+            may: Readiness::EMPTY,
+        }
+    }
+}
+
+const fn union(bits: &[Readiness]) -> Readiness {
+    let mut all = Readiness::EMPTY;
+    let mut i = 0;
+    while i < bits.len() {
+        all = all.union(bits[i]);
+        i += 1;
+    }
+    all
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const EPOLL: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: true,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[crate::sys::selector::epoll::KNOCK as usize],
+    endings: LINUX_ENDINGS,
+};
+
+/// What epoll(7) and poll(2) say on Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const LINUX_ENDINGS: Endings = Endings {
+    peer_finished: Shows::exactly(&[R, W, RC]),
+    both_finished: Shows::exactly(&[R, W, RC, WC]),
+    reset: Shows::exactly(&[R, W, E, RC, WC]),
+    refused: Shows::exactly(&[R, W, E, RC, WC]),
+    own_shutdown_read: Shows::exactly(&[R, W, RC]),
+    own_shutdown_write: Shows::exactly(&[W]),
+    own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+};
