@@ -339,3 +339,13 @@ pub(crate) fn within_deadline<T: Send + 'static>(body: impl FnOnce() -> T + Send
         },
     }
 }
+
+/// An address at which nobody listens.
+pub(crate) fn refused_address() -> SocketAddr {
+    // Bound, so that nobody else gets the port, but not listening. Kept for good: a test binary ends.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&any_v4().into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
+}
