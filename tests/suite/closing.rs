@@ -34,7 +34,10 @@ fn a_peer_that_closes_is_readable_and_read_closed() {
     let seen = rig.expect(A, READABLE);
     if LINUX_HINTS {
         assert!(seen.has(READ_CLOSED), "{seen:?}");
-        assert!(!seen.has(WRITE_CLOSED) && !seen.has(ERROR), "half closed only: {seen:?}");
+        assert!(
+            !seen.has(WRITE_CLOSED) && !seen.has(ERROR),
+            "half closed only: {seen:?}"
+        );
     }
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
 }
@@ -99,7 +102,14 @@ fn the_own_shutdown_of_both_halves_is_told_as_such() {
     rig.register(&mut stream, A, BOTH);
     rig.expect(A, WRITABLE);
     stream.shutdown(Shutdown::Both).unwrap();
-    rig.expect(A, if LINUX_HINTS { READABLE | READ_CLOSED | WRITE_CLOSED } else { READABLE });
+    rig.expect(
+        A,
+        if LINUX_HINTS {
+            READABLE | READ_CLOSED | WRITE_CLOSED
+        } else {
+            READABLE
+        },
+    );
     assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
 }
@@ -133,15 +143,23 @@ fn a_reset_is_an_error_for_whoever_registered_any_direction() {
             rig.expect(A, WRITABLE);
         }
         // A close with a linger of zero sends RST instead of FIN.
-        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        socket2::SockRef::from(&peer)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
         drop(peer);
         let seen = rig.expect(A, NOTHING);
         if LINUX_HINTS {
-            assert!(seen.has(ERROR | READ_CLOSED | WRITE_CLOSED), "{interest:?}: {seen:?}");
+            assert!(
+                seen.has(ERROR | READ_CLOSED | WRITE_CLOSED),
+                "{interest:?}: {seen:?}"
+            );
         }
         let error = stream.take_error().unwrap();
         if cfg!(target_os = "linux") {
-            assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
+            assert_eq!(
+                error.map(|error| error.kind()),
+                Some(ErrorKind::ConnectionReset)
+            );
         }
     }
 }
@@ -151,7 +169,9 @@ fn a_read_after_a_reset_says_so() {
     let mut rig = Rig::new();
     let (mut stream, peer) = stream_and_peer();
     rig.register(&mut stream, A, Interest::READABLE);
-    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
     drop(peer);
     rig.expect(A, READABLE);
     expect_error(ErrorKind::ConnectionReset, stream.read(&mut [0; 1]));

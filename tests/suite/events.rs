@@ -11,14 +11,21 @@ use crate::support::*;
 /// `count` events with the tokens 0, 1, 2, … in some order.
 fn events(count: usize) -> Events {
     let mut poll = Poll::new().unwrap();
-    let mut sockets: Vec<UdpSocket> =
-        (0..count).map(|_| UdpSocket::bind(any_v4()).unwrap()).collect();
+    let mut sockets: Vec<UdpSocket> = (0..count)
+        .map(|_| UdpSocket::bind(any_v4()).unwrap())
+        .collect();
     for (i, socket) in sockets.iter_mut().enumerate() {
-        poll.registry().register(socket, Token(i), Interest::WRITABLE).unwrap();
+        poll.registry()
+            .register(socket, Token(i), Interest::WRITABLE)
+            .unwrap();
     }
     let mut events = Events::with_capacity(64);
     poll.poll(&mut events, Some(DEADLINE)).unwrap();
-    assert_eq!(events.iter().fold(0, |n, _| n + 1), count, "all at once: {events:?}");
+    assert_eq!(
+        events.iter().fold(0, |n, _| n + 1),
+        count,
+        "all at once: {events:?}"
+    );
     events
 }
 
@@ -62,7 +69,10 @@ fn events_are_iterated_by_reference_too() {
     for event in &events {
         tokens.push(event.token());
     }
-    assert_eq!(tokens, events.iter().map(|event| event.token()).collect::<Vec<_>>());
+    assert_eq!(
+        tokens,
+        events.iter().map(|event| event.token()).collect::<Vec<_>>()
+    );
     tokens.sort();
     assert_eq!(tokens, [Token(0), Token(1), Token(2)]);
 }
@@ -109,12 +119,22 @@ fn debug_of_an_event_tells_token_and_readiness() {
     let event = events.iter().next().unwrap();
     let text = format!("{event:?}");
     assert!(text.contains("Token(0)"), "{text}");
-    for predicate in
-        ["readable", "writable", "error", "read_closed", "write_closed", "priority", "aio", "lio"]
-    {
+    for predicate in [
+        "readable",
+        "writable",
+        "error",
+        "read_closed",
+        "write_closed",
+        "priority",
+        "aio",
+        "lio",
+    ] {
         assert!(text.contains(predicate), "{predicate} is missing in {text}");
     }
-    assert!(text.contains("writable: true") && text.contains("readable: false"), "{text}");
+    assert!(
+        text.contains("writable: true") && text.contains("readable: false"),
+        "{text}"
+    );
     // The long form has what the system said, besides.
     let long = format!("{event:#?}");
     assert!(long.contains("details"), "{long}");
@@ -144,7 +164,10 @@ fn removing_an_interest_leaves_the_rest_or_none() {
     assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
     assert_eq!(both.remove(both), None);
     assert_eq!(Interest::READABLE.remove(Interest::READABLE), None);
-    assert_eq!(Interest::READABLE.remove(Interest::WRITABLE), Some(Interest::READABLE));
+    assert_eq!(
+        Interest::READABLE.remove(Interest::WRITABLE),
+        Some(Interest::READABLE)
+    );
 }
 
 #[test]
@@ -161,7 +184,10 @@ fn priority_is_an_interest_like_the_others() {
     let all = Interest::PRIORITY | Interest::READABLE | Interest::WRITABLE;
     assert!(all.is_priority() && !Interest::READABLE.is_priority());
     assert_eq!(format!("{all:?}"), "READABLE | WRITABLE | PRIORITY");
-    assert_eq!(all.remove(Interest::PRIORITY), Some(Interest::READABLE | Interest::WRITABLE));
+    assert_eq!(
+        all.remove(Interest::PRIORITY),
+        Some(Interest::READABLE | Interest::WRITABLE)
+    );
 }
 
 #[test]
@@ -179,5 +205,9 @@ fn tokens_compare_hash_and_convert_like_their_numbers() {
 fn debug_of_the_poll_types_says_their_names() {
     let poll = Poll::new().unwrap();
     assert!(format!("{poll:?}").starts_with("Poll"), "{poll:?}");
-    assert!(format!("{:?}", poll.registry()).starts_with("Registry"), "{:?}", poll.registry());
+    assert!(
+        format!("{:?}", poll.registry()).starts_with("Registry"),
+        "{:?}",
+        poll.registry()
+    );
 }

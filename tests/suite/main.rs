@@ -40,8 +40,9 @@ mod nested;
 #[cfg(target_os = "linux")]
 mod costs;
 
-// Mio's public API, item by item.
+// Mio's public API, item by item, and what makes that file.
 #[cfg(target_os = "linux")]
+#[rustfmt::skip]
 mod surface;
 #[cfg(target_os = "linux")]
-mod traits;
+mod surface_generator;

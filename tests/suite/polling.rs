@@ -38,7 +38,10 @@ fn a_failed_poll_leaves_no_stale_events() {
     let _sockets = writable_sockets(&rig, 1);
     rig.expect(Token(0), WRITABLE);
     let mut none = Events::with_capacity(0);
-    expect_error(ErrorKind::InvalidInput, rig.poll.poll(&mut none, Some(Duration::ZERO)));
+    expect_error(
+        ErrorKind::InvalidInput,
+        rig.poll.poll(&mut none, Some(Duration::ZERO)),
+    );
     assert!(none.is_empty());
 }
 
@@ -50,9 +53,15 @@ fn at_most_capacity_events_come_per_call_and_the_rest_with_the_next() {
         let mut reported = Vec::new();
         let deadline = Instant::now() + DEADLINE;
         while reported.len() < sockets.len() {
-            assert!(Instant::now() < deadline, "capacity {capacity}: only {reported:?} came");
+            assert!(
+                Instant::now() < deadline,
+                "capacity {capacity}: only {reported:?} came"
+            );
             let came = rig.poll_once(Duration::from_secs(1));
-            assert!(came.len() <= capacity, "capacity {capacity}: {came:?} came in one call");
+            assert!(
+                came.len() <= capacity,
+                "capacity {capacity}: {came:?} came in one call"
+            );
             assert_eq!(rig.events.capacity(), capacity, "the capacity changed");
             reported.extend(came.into_iter().map(|(token, _)| token.0));
         }
@@ -96,11 +105,18 @@ fn capacity_zero_is_invalid_input() {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(0);
     assert_eq!(events.capacity(), 0);
-    expect_error(ErrorKind::InvalidInput, poll.poll(&mut events, Some(Duration::ZERO)));
-    expect_error(ErrorKind::InvalidInput, poll.poll(&mut events, Some(Duration::from_millis(1))));
+    expect_error(
+        ErrorKind::InvalidInput,
+        poll.poll(&mut events, Some(Duration::ZERO)),
+    );
+    expect_error(
+        ErrorKind::InvalidInput,
+        poll.poll(&mut events, Some(Duration::from_millis(1))),
+    );
     expect_error(ErrorKind::InvalidInput, poll.poll(&mut events, None));
     // The refusal leaves nothing behind.
-    poll.poll(&mut Events::with_capacity(1), Some(Duration::ZERO)).unwrap();
+    poll.poll(&mut Events::with_capacity(1), Some(Duration::ZERO))
+        .unwrap();
 }
 
 #[test]
@@ -114,9 +130,18 @@ fn polls_without_sources_report_nothing_and_polls_are_independent() {
 #[test]
 fn one_events_value_serves_several_polls() {
     let (mut first, mut second) = (Poll::new().unwrap(), Poll::new().unwrap());
-    let mut sockets = [UdpSocket::bind(any_v4()).unwrap(), UdpSocket::bind(any_v4()).unwrap()];
-    first.registry().register(&mut sockets[0], A, Interest::WRITABLE).unwrap();
-    second.registry().register(&mut sockets[1], B, Interest::WRITABLE).unwrap();
+    let mut sockets = [
+        UdpSocket::bind(any_v4()).unwrap(),
+        UdpSocket::bind(any_v4()).unwrap(),
+    ];
+    first
+        .registry()
+        .register(&mut sockets[0], A, Interest::WRITABLE)
+        .unwrap();
+    second
+        .registry()
+        .register(&mut sockets[1], B, Interest::WRITABLE)
+        .unwrap();
     let mut events = Events::with_capacity(4);
     for (poll, token) in [(&mut first, A), (&mut second, B)] {
         poll.poll(&mut events, Some(DEADLINE)).unwrap();
@@ -137,7 +162,16 @@ fn a_zero_timeout_still_reports_what_is_ready() {
 fn every_token_comes_back_as_it_was_given() {
     let mut rig = Rig::new();
     let half = usize::MAX / 2;
-    let values = [0, 1, 2, half - 1, half, half + 1, usize::MAX - 1, usize::MAX];
+    let values = [
+        0,
+        1,
+        2,
+        half - 1,
+        half,
+        half + 1,
+        usize::MAX - 1,
+        usize::MAX,
+    ];
     let mut sockets = Vec::new();
     for value in values {
         let mut socket = UdpSocket::bind(any_v4()).unwrap();
@@ -166,7 +200,10 @@ fn every_bit_of_a_token_is_kept() {
 #[test]
 fn two_sources_may_share_a_token_and_both_report() {
     let mut rig = Rig::new();
-    let mut sockets = [UdpSocket::bind(any_v4()).unwrap(), UdpSocket::bind(any_v4()).unwrap()];
+    let mut sockets = [
+        UdpSocket::bind(any_v4()).unwrap(),
+        UdpSocket::bind(any_v4()).unwrap(),
+    ];
     for socket in &mut sockets {
         rig.register(socket, A, Interest::WRITABLE);
     }
@@ -231,8 +268,11 @@ fn a_custom_source_gets_exactly_what_was_asked_and_its_error_is_passed_on() {
     for result in results {
         assert_eq!(result.unwrap_err().raw_os_error(), Some(7));
     }
-    let asked =
-        [("register", Some((A, both))), ("reregister", Some((B, write))), ("deregister", None)];
+    let asked = [
+        ("register", Some((A, both))),
+        ("reregister", Some((B, write))),
+        ("deregister", None),
+    ];
     assert_eq!(source.0, asked);
 }
 
@@ -258,7 +298,9 @@ impl Source for Delegating {
 #[test]
 fn a_custom_source_delegates_by_registry_or_by_source() {
     let mut rig = Rig::new();
-    let mut source = Delegating { socket: UdpSocket::bind(any_v4()).unwrap() };
+    let mut source = Delegating {
+        socket: UdpSocket::bind(any_v4()).unwrap(),
+    };
     rig.register(&mut source, A, Interest::WRITABLE);
     rig.expect(A, WRITABLE);
     rig.reregister(&mut source, B, Interest::WRITABLE);
@@ -287,7 +329,9 @@ fn the_registry_takes_unsized_sources() {
     let poll = Poll::new().unwrap();
     let mut socket = UdpSocket::bind(any_v4()).unwrap();
     let source: &mut dyn Source = &mut socket;
-    poll.registry().register(source, A, Interest::WRITABLE).unwrap();
+    poll.registry()
+        .register(source, A, Interest::WRITABLE)
+        .unwrap();
 }
 
 #[test]
@@ -310,7 +354,9 @@ fn a_registry_outlives_its_poll_without_harm() {
     let registry = rig.registry().try_clone().unwrap();
     drop(rig);
     let mut socket = UdpSocket::bind(any_v4()).unwrap();
-    registry.register(&mut socket, A, Interest::WRITABLE).unwrap();
+    registry
+        .register(&mut socket, A, Interest::WRITABLE)
+        .unwrap();
     registry.deregister(&mut socket).unwrap();
 }
 

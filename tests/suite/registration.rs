@@ -21,7 +21,10 @@ fn one_of_each() -> Vec<(&'static str, Box<dyn Source>)> {
     let (stream, _peer) = stream_and_peer();
     vec![
         ("TcpStream", Box::new(stream)),
-        ("TcpListener", Box::new(TcpListener::bind(any_v4()).unwrap())),
+        (
+            "TcpListener",
+            Box::new(TcpListener::bind(any_v4()).unwrap()),
+        ),
         ("UdpSocket", Box::new(socket())),
     ]
 }
@@ -162,11 +165,16 @@ fn registering_twice_is_already_exists() {
     for (name, mut source) in one_of_each() {
         let rig = Rig::new();
         rig.register(&mut source, A, Interest::READABLE);
-        let error = rig.registry().register(&mut source, B, Interest::READABLE).unwrap_err();
+        let error = rig
+            .registry()
+            .register(&mut source, B, Interest::READABLE)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}: {error}");
         // Also through a clone of the registry.
         let clone = rig.registry().try_clone().unwrap();
-        let error = clone.register(&mut source, B, Interest::READABLE).unwrap_err();
+        let error = clone
+            .register(&mut source, B, Interest::READABLE)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}: {error}");
     }
 }
@@ -193,7 +201,10 @@ fn a_refused_second_registration_changes_nothing() {
 fn reregister_and_deregister_of_a_stranger_are_not_found() {
     for (name, mut source) in one_of_each() {
         let rig = Rig::new();
-        let error = rig.registry().reregister(&mut source, A, Interest::READABLE).unwrap_err();
+        let error = rig
+            .registry()
+            .reregister(&mut source, A, Interest::READABLE)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
         let error = rig.registry().deregister(&mut source).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
@@ -210,7 +221,10 @@ fn reregister_and_deregister_after_deregister_are_not_found() {
         let rig = Rig::new();
         rig.register(&mut source, A, Interest::READABLE);
         rig.deregister(&mut source);
-        let error = rig.registry().reregister(&mut source, A, Interest::READABLE).unwrap_err();
+        let error = rig
+            .registry()
+            .reregister(&mut source, A, Interest::READABLE)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
         let error = rig.registry().deregister(&mut source).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
@@ -223,10 +237,17 @@ fn a_foreign_registry_is_refused_and_leaves_no_trace() {
         let (rig, other) = (Rig::new(), Rig::new());
         rig.register(&mut source, A, Interest::READABLE);
 
-        let error = other.registry().reregister(&mut source, B, Interest::READABLE).unwrap_err();
+        let error = other
+            .registry()
+            .reregister(&mut source, B, Interest::READABLE)
+            .unwrap_err();
         // A debug build knows where the source belongs; a release build knows what the kernel says.
         let kinds = [ErrorKind::AlreadyExists, ErrorKind::NotFound];
-        let is_told = if cfg!(debug_assertions) { &kinds[..1] } else { &kinds[..] };
+        let is_told = if cfg!(debug_assertions) {
+            &kinds[..1]
+        } else {
+            &kinds[..]
+        };
         assert!(is_told.contains(&error.kind()), "{name}: {error}");
 
         let error = other.registry().deregister(&mut source).unwrap_err();
@@ -248,7 +269,10 @@ fn registering_with_a_second_poll_is_refused_and_leaves_no_trace() {
         assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{name}: {error}");
         other.expect_nothing();
         rig.reregister(&mut source, A, BOTH);
-        expect_error(ErrorKind::NotFound, other.registry().deregister(&mut source));
+        expect_error(
+            ErrorKind::NotFound,
+            other.registry().deregister(&mut source),
+        );
         rig.deregister(&mut source);
     }
 }
@@ -262,9 +286,16 @@ fn what_a_mistake_is_told_says_what_to_do() {
     let never = registry.deregister(&mut socket).unwrap_err().to_string();
     assert!(never.contains("not registered"), "{never}");
     registry.register(&mut socket, A, BOTH).unwrap();
-    let twice = registry.register(&mut socket, A, BOTH).unwrap_err().to_string();
+    let twice = registry
+        .register(&mut socket, A, BOTH)
+        .unwrap_err()
+        .to_string();
     assert!(twice.contains("already registered"), "{twice}");
-    let foreign = other.registry().reregister(&mut socket, A, BOTH).unwrap_err().to_string();
+    let foreign = other
+        .registry()
+        .reregister(&mut socket, A, BOTH)
+        .unwrap_err()
+        .to_string();
     assert!(foreign.to_lowercase().contains("registry"), "{foreign}");
 }
 
@@ -289,9 +320,17 @@ fn many_sources_come_and_go_in_any_order() {
         for (i, socket) in sockets.iter_mut().enumerate() {
             rig.register(socket, litio::Token(round * 1000 + i), Interest::WRITABLE);
         }
-        for (i, socket) in sockets.iter_mut().enumerate().filter(|(i, _)| i % 3 == round) {
+        for (i, socket) in sockets
+            .iter_mut()
+            .enumerate()
+            .filter(|(i, _)| i % 3 == round)
+        {
             rig.deregister(socket);
-            rig.register(socket, litio::Token(round * 1000 + 500 + i), Interest::WRITABLE);
+            rig.register(
+                socket,
+                litio::Token(round * 1000 + 500 + i),
+                Interest::WRITABLE,
+            );
         }
         for i in 0..sockets.len() {
             let moved = if i % 3 == round { 500 } else { 0 };
@@ -358,7 +397,12 @@ impl Source for Pair {
         self.second.register(to, token, asked)
     }
 
-    fn reregister(&mut self, to: &Registry, token: litio::Token, asked: Interest) -> io::Result<()> {
+    fn reregister(
+        &mut self,
+        to: &Registry,
+        token: litio::Token,
+        asked: Interest,
+    ) -> io::Result<()> {
         self.first.reregister(to, token, asked)?;
         self.second.reregister(to, token, asked)
     }
@@ -372,13 +416,19 @@ impl Source for Pair {
 #[test]
 fn a_source_of_several_sources_reports_each() {
     let mut poll = Poll::new().unwrap();
-    let mut pair = Pair { first: socket(), second: socket() };
-    poll.registry().register(&mut pair, A, Interest::WRITABLE).unwrap();
+    let mut pair = Pair {
+        first: socket(),
+        second: socket(),
+    };
+    poll.registry()
+        .register(&mut pair, A, Interest::WRITABLE)
+        .unwrap();
     let mut events = litio::Events::with_capacity(8);
     let mut count = 0;
     let deadline = std::time::Instant::now() + DEADLINE;
     while count < 2 && std::time::Instant::now() < deadline {
-        poll.poll(&mut events, Some(Duration::from_secs(1))).unwrap();
+        poll.poll(&mut events, Some(Duration::from_secs(1)))
+            .unwrap();
         count += events.iter().filter(|event| event.token() == A).count();
     }
     assert_eq!(count, 2);

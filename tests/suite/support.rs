@@ -78,8 +78,18 @@ impl BitOr for Seen {
 
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = ["READABLE", "WRITABLE", "ERROR", "READ_CLOSED", "WRITE_CLOSED", "PRIORITY"];
-        let set = names.iter().enumerate().filter(|(bit, _)| self.0 & (1 << bit) != 0);
+        let names = [
+            "READABLE",
+            "WRITABLE",
+            "ERROR",
+            "READ_CLOSED",
+            "WRITE_CLOSED",
+            "PRIORITY",
+        ];
+        let set = names
+            .iter()
+            .enumerate()
+            .filter(|(bit, _)| self.0 & (1 << bit) != 0);
         let set: Vec<&str> = set.map(|(_, name)| *name).collect();
         f.write_str(if set.is_empty() { "NOTHING" } else { "" })?;
         f.write_str(&set.join(" | "))
@@ -102,7 +112,11 @@ impl Rig {
     #[track_caller]
     pub(crate) fn with_capacity(capacity: usize) -> Rig {
         let poll = Poll::new().expect("a new Poll");
-        Rig { poll, events: Events::with_capacity(capacity), unclaimed: Vec::new() }
+        Rig {
+            poll,
+            events: Events::with_capacity(capacity),
+            unclaimed: Vec::new(),
+        }
     }
 
     pub(crate) fn registry(&self) -> &Registry {
@@ -111,12 +125,16 @@ impl Rig {
 
     #[track_caller]
     pub(crate) fn register(&self, source: &mut dyn Source, token: Token, interest: Interest) {
-        self.registry().register(source, token, interest).expect("register");
+        self.registry()
+            .register(source, token, interest)
+            .expect("register");
     }
 
     #[track_caller]
     pub(crate) fn reregister(&self, source: &mut dyn Source, token: Token, interest: Interest) {
-        self.registry().reregister(source, token, interest).expect("reregister");
+        self.registry()
+            .reregister(source, token, interest)
+            .expect("reregister");
     }
 
     #[track_caller]
@@ -132,7 +150,10 @@ impl Rig {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Vec::new(),
             Err(error) => panic!("poll failed: {error}"),
         }
-        self.events.iter().map(|event| (event.token(), Seen::of(event))).collect()
+        self.events
+            .iter()
+            .map(|event| (event.token(), Seen::of(event)))
+            .collect()
     }
 
     /// Waits until the events of `token`, taken together, show all of `wanted`; returns what they
@@ -178,7 +199,10 @@ impl Rig {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             came.extend(self.poll_once(left));
-            assert!(came.is_empty(), "awaited silence for {QUIET:?}; there came {came:?}");
+            assert!(
+                came.is_empty(),
+                "awaited silence for {QUIET:?}; there came {came:?}"
+            );
             if left.is_zero() {
                 return;
             }
@@ -296,7 +320,9 @@ pub(crate) fn fill_until_quiet(rig: &mut Rig, mut sink: impl Write) -> (usize, S
         if came.is_empty() {
             return (written, seen);
         }
-        seen = came.into_iter().fold(seen, |seen, (_, report)| seen | report);
+        seen = came
+            .into_iter()
+            .fold(seen, |seen, (_, report)| seen | report);
     }
 }
 
@@ -312,7 +338,10 @@ pub(crate) fn read_exactly(
     let mut buffer = [0; 65536];
     while taken.len() < wanted {
         match source.read(&mut buffer) {
-            Ok(0) => panic!("awaited {wanted} bytes; the stream ended after {}", taken.len()),
+            Ok(0) => panic!(
+                "awaited {wanted} bytes; the stream ended after {}",
+                taken.len()
+            ),
             Ok(n) => taken.extend_from_slice(&buffer[..n]),
             Err(error) if is_would_block(&error) => {
                 rig.expect(token, READABLE);

@@ -32,6 +32,11 @@ fn mio_event_event_is_here_with_all_its_items() {
     let _: fn(&litio::event::Event) -> litio::Token = litio::event::Event::token;
     implements!(litio::event::Event: Clone);
     implements!(litio::event::Event: std::fmt::Debug);
+    implements!(litio::event::Event: Send);
+    implements!(litio::event::Event: Sync);
+    implements!(litio::event::Event: Unpin);
+    implements!(litio::event::Event: std::panic::RefUnwindSafe);
+    implements!(litio::event::Event: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -46,6 +51,11 @@ fn mio_event_events_is_here_with_all_its_items() {
     implements!(&'static litio::Events: IntoIterator);
     let _: PhantomData<<&'static litio::Events as IntoIterator>::IntoIter> = PhantomData::<litio::event::Iter<'static>>;
     let _: PhantomData<<&'static litio::Events as IntoIterator>::Item> = PhantomData::<&'static litio::event::Event>;
+    implements!(litio::Events: Send);
+    implements!(litio::Events: Sync);
+    implements!(litio::Events: Unpin);
+    implements!(litio::Events: std::panic::RefUnwindSafe);
+    implements!(litio::Events: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -55,6 +65,11 @@ fn mio_event_iter_is_here_with_all_its_items() {
     implements!(litio::event::Iter<'static>: std::fmt::Debug);
     implements!(litio::event::Iter<'static>: Iterator);
     let _: PhantomData<<litio::event::Iter<'static> as Iterator>::Item> = PhantomData::<&'static litio::event::Event>;
+    implements!(litio::event::Iter<'static>: Send);
+    implements!(litio::event::Iter<'static>: Sync);
+    implements!(litio::event::Iter<'static>: Unpin);
+    implements!(litio::event::Iter<'static>: std::panic::RefUnwindSafe);
+    implements!(litio::event::Iter<'static>: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -103,6 +118,11 @@ fn mio_net_tcp_listener_is_here_with_all_its_items() {
     implements!(litio::net::TcpListener: AsRawFd);
     implements!(litio::net::TcpListener: FromRawFd);
     implements!(litio::net::TcpListener: IntoRawFd);
+    implements!(litio::net::TcpListener: Send);
+    implements!(litio::net::TcpListener: Sync);
+    implements!(litio::net::TcpListener: Unpin);
+    implements!(litio::net::TcpListener: std::panic::RefUnwindSafe);
+    implements!(litio::net::TcpListener: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -133,6 +153,11 @@ fn mio_net_tcp_stream_is_here_with_all_its_items() {
     implements!(litio::net::TcpStream: AsRawFd);
     implements!(litio::net::TcpStream: FromRawFd);
     implements!(litio::net::TcpStream: IntoRawFd);
+    implements!(litio::net::TcpStream: Send);
+    implements!(litio::net::TcpStream: Sync);
+    implements!(litio::net::TcpStream: Unpin);
+    implements!(litio::net::TcpStream: std::panic::RefUnwindSafe);
+    implements!(litio::net::TcpStream: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -175,6 +200,11 @@ fn mio_net_udp_socket_is_here_with_all_its_items() {
     implements!(litio::net::UdpSocket: AsRawFd);
     implements!(litio::net::UdpSocket: FromRawFd);
     implements!(litio::net::UdpSocket: IntoRawFd);
+    implements!(litio::net::UdpSocket: Send);
+    implements!(litio::net::UdpSocket: Sync);
+    implements!(litio::net::UdpSocket: Unpin);
+    implements!(litio::net::UdpSocket: std::panic::RefUnwindSafe);
+    implements!(litio::net::UdpSocket: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -204,6 +234,11 @@ fn mio_net_unix_datagram_is_here_with_all_its_items() {
     implements!(litio::net::UnixDatagram: AsRawFd);
     implements!(litio::net::UnixDatagram: FromRawFd);
     implements!(litio::net::UnixDatagram: IntoRawFd);
+    implements!(litio::net::UnixDatagram: Send);
+    implements!(litio::net::UnixDatagram: Sync);
+    implements!(litio::net::UnixDatagram: Unpin);
+    implements!(litio::net::UnixDatagram: std::panic::RefUnwindSafe);
+    implements!(litio::net::UnixDatagram: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -224,6 +259,11 @@ fn mio_net_unix_listener_is_here_with_all_its_items() {
     implements!(litio::net::UnixListener: AsRawFd);
     implements!(litio::net::UnixListener: FromRawFd);
     implements!(litio::net::UnixListener: IntoRawFd);
+    implements!(litio::net::UnixListener: Send);
+    implements!(litio::net::UnixListener: Sync);
+    implements!(litio::net::UnixListener: Unpin);
+    implements!(litio::net::UnixListener: std::panic::RefUnwindSafe);
+    implements!(litio::net::UnixListener: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -251,6 +291,11 @@ fn mio_net_unix_stream_is_here_with_all_its_items() {
     implements!(litio::net::UnixStream: AsRawFd);
     implements!(litio::net::UnixStream: FromRawFd);
     implements!(litio::net::UnixStream: IntoRawFd);
+    implements!(litio::net::UnixStream: Send);
+    implements!(litio::net::UnixStream: Sync);
+    implements!(litio::net::UnixStream: Unpin);
+    implements!(litio::net::UnixStream: std::panic::RefUnwindSafe);
+    implements!(litio::net::UnixStream: std::panic::UnwindSafe);
 }
 
 #[expect(unused_imports, reason = "only that it is there")]
@@ -276,6 +321,11 @@ fn mio_unix_pipe_receiver_is_here_with_all_its_items() {
     implements!(litio::unix::pipe::Receiver: AsRawFd);
     implements!(litio::unix::pipe::Receiver: FromRawFd);
     implements!(litio::unix::pipe::Receiver: IntoRawFd);
+    implements!(litio::unix::pipe::Receiver: Send);
+    implements!(litio::unix::pipe::Receiver: Sync);
+    implements!(litio::unix::pipe::Receiver: Unpin);
+    implements!(litio::unix::pipe::Receiver: std::panic::RefUnwindSafe);
+    implements!(litio::unix::pipe::Receiver: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -294,6 +344,11 @@ fn mio_unix_pipe_sender_is_here_with_all_its_items() {
     implements!(litio::unix::pipe::Sender: AsRawFd);
     implements!(litio::unix::pipe::Sender: FromRawFd);
     implements!(litio::unix::pipe::Sender: IntoRawFd);
+    implements!(litio::unix::pipe::Sender: Send);
+    implements!(litio::unix::pipe::Sender: Sync);
+    implements!(litio::unix::pipe::Sender: Unpin);
+    implements!(litio::unix::pipe::Sender: std::panic::RefUnwindSafe);
+    implements!(litio::unix::pipe::Sender: std::panic::UnwindSafe);
     let _: fn() -> io::Result<(litio::unix::pipe::Sender, litio::unix::pipe::Receiver)> = litio::unix::pipe::new;
 }
 
@@ -302,6 +357,11 @@ fn mio_unix_source_fd_is_here_with_all_its_items() {
     let _: fn(&'static RawFd) -> litio::unix::SourceFd<'static> = litio::unix::SourceFd;
     implements!(litio::unix::SourceFd<'static>: std::fmt::Debug);
     implements!(litio::unix::SourceFd<'static>: litio::event::Source);
+    implements!(litio::unix::SourceFd<'static>: Send);
+    implements!(litio::unix::SourceFd<'static>: Sync);
+    implements!(litio::unix::SourceFd<'static>: Unpin);
+    implements!(litio::unix::SourceFd<'static>: std::panic::RefUnwindSafe);
+    implements!(litio::unix::SourceFd<'static>: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -309,6 +369,11 @@ fn mio_events_is_here_with_all_its_items() {
     let _: PhantomData<litio::Events>;
     implements!(litio::Events: std::fmt::Debug);
     implements!(&'static litio::Events: IntoIterator);
+    implements!(litio::Events: Send);
+    implements!(litio::Events: Sync);
+    implements!(litio::Events: Unpin);
+    implements!(litio::Events: std::panic::RefUnwindSafe);
+    implements!(litio::Events: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -340,6 +405,11 @@ fn mio_interest_is_here_with_all_its_items() {
     implements!(litio::Interest: std::ops::BitOr);
     let _: PhantomData<<litio::Interest as std::ops::BitOr>::Output> = PhantomData::<litio::Interest>;
     implements!(litio::Interest: std::ops::BitOrAssign);
+    implements!(litio::Interest: Send);
+    implements!(litio::Interest: Sync);
+    implements!(litio::Interest: Unpin);
+    implements!(litio::Interest: std::panic::RefUnwindSafe);
+    implements!(litio::Interest: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -351,6 +421,11 @@ fn mio_poll_is_here_with_all_its_items() {
     implements!(litio::Poll: std::fmt::Debug);
     #[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
     implements!(litio::Poll: AsRawFd);
+    implements!(litio::Poll: Send);
+    implements!(litio::Poll: Sync);
+    implements!(litio::Poll: Unpin);
+    implements!(litio::Poll: std::panic::RefUnwindSafe);
+    implements!(litio::Poll: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -365,6 +440,11 @@ fn mio_registry_is_here_with_all_its_items() {
     implements!(litio::Registry: AsFd);
     #[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
     implements!(litio::Registry: AsRawFd);
+    implements!(litio::Registry: Send);
+    implements!(litio::Registry: Sync);
+    implements!(litio::Registry: Unpin);
+    implements!(litio::Registry: std::panic::RefUnwindSafe);
+    implements!(litio::Registry: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -379,6 +459,11 @@ fn mio_token_is_here_with_all_its_items() {
     implements!(litio::Token: std::fmt::Debug);
     implements!(litio::Token: std::hash::Hash);
     implements!(litio::Token: Copy);
+    implements!(litio::Token: Send);
+    implements!(litio::Token: Sync);
+    implements!(litio::Token: Unpin);
+    implements!(litio::Token: std::panic::RefUnwindSafe);
+    implements!(litio::Token: std::panic::UnwindSafe);
 }
 
 #[test]
@@ -387,4 +472,9 @@ fn mio_waker_is_here_with_all_its_items() {
     let _: fn(&litio::Registry, litio::Token) -> io::Result<litio::Waker> = litio::Waker::new;
     let _: fn(&litio::Waker) -> io::Result<()> = litio::Waker::wake;
     implements!(litio::Waker: std::fmt::Debug);
+    implements!(litio::Waker: Send);
+    implements!(litio::Waker: Sync);
+    implements!(litio::Waker: Unpin);
+    implements!(litio::Waker: std::panic::RefUnwindSafe);
+    implements!(litio::Waker: std::panic::UnwindSafe);
 }

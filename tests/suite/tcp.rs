@@ -37,16 +37,28 @@ fn a_connection_in_progress_that_stalls_is_not_connected_yet() {
     listener.bind(&any_v4().into()).unwrap();
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let mut streams: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut streams: Vec<TcpStream> = (0..3)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
     let mut rig = Rig::new();
     for (i, stream) in streams.iter_mut().enumerate() {
-        rig.register(stream, litio::Token(i), Interest::READABLE | Interest::WRITABLE);
+        rig.register(
+            stream,
+            litio::Token(i),
+            Interest::READABLE | Interest::WRITABLE,
+        );
     }
     let connected: Vec<bool> = {
         while !rig.poll_once(QUIET).is_empty() {}
-        streams.iter().map(|stream| stream.peer_addr().is_ok()).collect()
+        streams
+            .iter()
+            .map(|stream| stream.peer_addr().is_ok())
+            .collect()
     };
-    let stalled = connected.iter().position(|is_connected| !is_connected).expect("one waits");
+    let stalled = connected
+        .iter()
+        .position(|is_connected| !is_connected)
+        .expect("one waits");
     expect_error(ErrorKind::NotConnected, streams[stalled].peer_addr());
     assert!(streams[stalled].take_error().unwrap().is_none());
     expect_would_block(streams[stalled].read(&mut [0; 1]));
@@ -96,8 +108,9 @@ fn a_listener_holds_connections_until_they_are_accepted() {
     // As many as std's backlog, or nearly: 4 would be a forgotten argument.
     let listener = TcpListener::bind(any_v4()).unwrap();
     let address = listener.local_addr().unwrap();
-    let mut clients: Vec<TcpStream> =
-        (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut clients: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
     let mut rig = Rig::with_capacity(256);
     for (i, client) in clients.iter_mut().enumerate() {
         rig.register(client, litio::Token(i), Interest::WRITABLE);
@@ -136,7 +149,10 @@ fn an_impossible_address_is_the_systems_error() {
     expect_error(ErrorKind::AddrNotAvailable, TcpListener::bind(elsewhere));
     let error = litio::net::UdpSocket::bind(elsewhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
-    assert!(error.raw_os_error().is_some(), "the system's code was lost: {error:?}");
+    assert!(
+        error.raw_os_error().is_some(),
+        "the system's code was lost: {error:?}"
+    );
 }
 
 #[test]
@@ -195,7 +211,9 @@ fn shared_references_read_and_write_too() {
     let (mut near, far) = tcp_pair();
     rig.register(&mut near, A, Interest::READABLE);
     (&far).write_all(b"shared").unwrap();
-    (&far).write_vectored(&[IoSlice::new(b" ve"), IoSlice::new(b"ctors")]).unwrap();
+    (&far)
+        .write_vectored(&[IoSlice::new(b" ve"), IoSlice::new(b"ctors")])
+        .unwrap();
     (&far).flush().unwrap();
     assert_eq!(read_exactly(&mut rig, A, &near, 14), b"shared vectors");
     far.shutdown(Shutdown::Write).unwrap();
@@ -206,14 +224,24 @@ fn vectored_reads_fill_one_buffer_after_the_other() {
     let mut rig = Rig::new();
     let (mut near, mut far) = tcp_pair();
     rig.register(&mut near, A, Interest::READABLE);
-    let parts = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"three")];
+    let parts = [
+        IoSlice::new(b"one"),
+        IoSlice::new(b""),
+        IoSlice::new(b"three"),
+    ];
     assert_eq!(far.write_vectored(&parts).unwrap(), 8);
     rig.expect(A, READABLE);
     let (mut first, mut second, mut third) = ([0; 2], [0; 4], [9; 4]);
-    let mut buffers =
-        [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second), IoSliceMut::new(&mut third)];
+    let mut buffers = [
+        IoSliceMut::new(&mut first),
+        IoSliceMut::new(&mut second),
+        IoSliceMut::new(&mut third),
+    ];
     assert_eq!(near.read_vectored(&mut buffers).unwrap(), 8);
-    assert_eq!((&first, &second, &third), (b"on", b"ethr", &[b'e', b'e', 9, 9]));
+    assert_eq!(
+        (&first, &second, &third),
+        (b"on", b"ethr", &[b'e', b'e', 9, 9])
+    );
     expect_would_block((&near).read_vectored(&mut [IoSliceMut::new(&mut first)]));
 }
 
@@ -295,7 +323,10 @@ fn debug_shows_the_std_type() {
     let listener = TcpListener::bind(any_v4()).unwrap();
     let (near, _far) = tcp_pair();
     let text = format!("{listener:?} {near:?}");
-    assert!(text.contains("TcpListener") && text.contains("TcpStream"), "{text}");
+    assert!(
+        text.contains("TcpListener") && text.contains("TcpStream"),
+        "{text}"
+    );
     let port = listener.local_addr().unwrap().port().to_string();
     assert!(text.contains(&port), "{text}");
 }
@@ -346,7 +377,10 @@ fn a_large_transfer_arrives_whole_in_both_directions() {
             }
         }
     }
-    assert!(heard[0] == pattern && heard[1] == pattern, "the bytes changed on their way");
+    assert!(
+        heard[0] == pattern && heard[1] == pattern,
+        "the bytes changed on their way"
+    );
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn wait(timeout: Duration) -> Duration {
 fn a_timeout_passes_with_ok_and_no_events() {
     let mut poll = Poll::new().unwrap();
     let mut events = Events::with_capacity(4);
-    poll.poll(&mut events, Some(Duration::from_millis(1))).unwrap();
+    poll.poll(&mut events, Some(Duration::from_millis(1)))
+        .unwrap();
     assert!(events.is_empty());
 }
 
@@ -28,17 +29,25 @@ fn a_timeout_passes_with_ok_and_no_events() {
 fn poll_never_returns_before_its_timeout() {
     // Whatever is not a whole millisecond must be rounded up; rounding down or to the nearest shows
     // in one of these.
-    for micros in [1, 10, 400, 600, 999, 1_000, 1_001, 1_400, 1_600, 1_999, 2_500, 10_900, 25_001] {
+    for micros in [
+        1, 10, 400, 600, 999, 1_000, 1_001, 1_400, 1_600, 1_999, 2_500, 10_900, 25_001,
+    ] {
         let timeout = Duration::from_micros(micros);
         let took = wait(timeout);
-        assert!(took >= timeout, "asked for {timeout:?}, came back after {took:?}");
+        assert!(
+            took >= timeout,
+            "asked for {timeout:?}, came back after {took:?}"
+        );
     }
 }
 
 #[test]
 fn the_shortest_timeout_is_not_zero_and_not_for_ever() {
     let took = wait(Duration::from_nanos(1));
-    assert!(took >= Duration::from_nanos(1) && took < DEADLINE, "1 ns took {took:?}");
+    assert!(
+        took >= Duration::from_nanos(1) && took < DEADLINE,
+        "1 ns took {took:?}"
+    );
 }
 
 #[test]
@@ -50,7 +59,10 @@ fn a_timeout_below_a_millisecond_is_kept_below_it() {
     for micros in [50, 100, 500] {
         let timeout = Duration::from_micros(micros);
         let best = (0..50).map(|_| wait(timeout)).min().unwrap();
-        assert!(best < Duration::from_millis(1), "{timeout:?} took {best:?} at best");
+        assert!(
+            best < Duration::from_millis(1),
+            "{timeout:?} took {best:?} at best"
+        );
     }
 }
 
@@ -61,7 +73,10 @@ fn a_timeout_between_milliseconds_is_kept_too() {
     }
     let timeout = Duration::from_micros(2_100);
     let best = (0..20).map(|_| wait(timeout)).min().unwrap();
-    assert!(best < Duration::from_micros(2_900), "{timeout:?} took {best:?} at best");
+    assert!(
+        best < Duration::from_micros(2_900),
+        "{timeout:?} took {best:?} at best"
+    );
 }
 
 #[test]
@@ -104,7 +119,9 @@ fn immense_timeouts_wait_until_something_happens() {
     // Each poll must still be waiting when the wake comes; one that was cut short has no event.
     for timeout in IMMENSE {
         for odd in [Duration::ZERO, Duration::from_nanos(1)] {
-            let Some(timeout) = timeout.checked_sub(odd) else { continue };
+            let Some(timeout) = timeout.checked_sub(odd) else {
+                continue;
+            };
             expect_to_wait(timeout);
         }
     }
@@ -117,7 +134,10 @@ fn expect_to_wait(timeout: Duration) {
     let waker = litio::Waker::new(rig.registry(), A).unwrap();
     let waiting = std::thread::spawn(move || rig.poll_once(timeout));
     std::thread::sleep(Duration::from_millis(10));
-    assert!(!waiting.is_finished(), "a timeout of {timeout:?} ended at once");
+    assert!(
+        !waiting.is_finished(),
+        "a timeout of {timeout:?} ended at once"
+    );
     waker.wake().unwrap();
     let came = within_deadline(|| waiting.join().unwrap());
     assert_eq!(came, [(A, READABLE)], "with a timeout of {timeout:?}");

@@ -188,10 +188,14 @@ fn a_datagram_socket_is_readable_again_after_would_block() {
     rig.register(&mut socket, A, BOTH);
     rig.expect(A, WRITABLE);
     for round in 0..4_u8 {
-        peer.send_to(&[round], socket.local_addr().unwrap()).unwrap();
+        peer.send_to(&[round], socket.local_addr().unwrap())
+            .unwrap();
         rig.expect(A, READABLE);
         let mut buffer = [0; 8];
-        assert_eq!(socket.recv_from(&mut buffer).unwrap(), (1, peer.local_addr().unwrap()));
+        assert_eq!(
+            socket.recv_from(&mut buffer).unwrap(),
+            (1, peer.local_addr().unwrap())
+        );
         assert_eq!(buffer[0], round);
         expect_would_block(socket.recv_from(&mut buffer));
         rig.expect_nothing();
@@ -303,8 +307,9 @@ fn every_connection_of_a_burst_can_be_accepted_after_one_event() {
     let mut listener = TcpListener::bind(any_v4()).unwrap();
     rig.register(&mut listener, A, Interest::READABLE);
     let address = listener.local_addr().unwrap();
-    let clients: Vec<_> =
-        (0..20).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let clients: Vec<_> = (0..20)
+        .map(|_| std::net::TcpStream::connect(address).unwrap())
+        .collect();
     for _ in &clients {
         accept_from(&mut rig, A, &listener);
     }
@@ -315,7 +320,9 @@ fn every_connection_of_a_burst_can_be_accepted_after_one_event() {
 fn try_io_passes_values_and_errors_through_untouched() {
     let (stream, _peer) = stream_and_peer();
     assert_eq!(stream.try_io(|| Ok("value")).unwrap(), "value");
-    let error = stream.try_io(|| Err::<(), _>(io::Error::other("mine"))).unwrap_err();
+    let error = stream
+        .try_io(|| Err::<(), _>(io::Error::other("mine")))
+        .unwrap_err();
     assert_eq!(error.to_string(), "mine");
     expect_would_block(stream.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into())));
     // Also without a registration, and the closure runs once.
@@ -366,7 +373,10 @@ fn a_level_of_traffic_over_many_streams_loses_no_byte() {
             }
             idle_since = std::time::Instant::now();
         }
-        assert!(idle_since.elapsed() < DEADLINE, "stalled: sent {sent:?}, received {received:?}");
+        assert!(
+            idle_since.elapsed() < DEADLINE,
+            "stalled: sent {sent:?}, received {received:?}"
+        );
     }
     assert_eq!(received, [BYTES; STREAMS]);
 }

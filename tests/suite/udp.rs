@@ -24,14 +24,22 @@ fn pair(rig: &Rig) -> (UdpSocket, UdpSocket) {
 fn datagrams_travel_between_unconnected_sockets() {
     let mut rig = Rig::new();
     let (first, second) = pair(&rig);
-    assert_eq!(first.send_to(b"hello", second.local_addr().unwrap()).unwrap(), 5);
+    assert_eq!(
+        first
+            .send_to(b"hello", second.local_addr().unwrap())
+            .unwrap(),
+        5
+    );
     rig.expect(B, READABLE);
     let mut buffer = [0; 16];
     for _ in 0..2 {
         let peeked = second.peek_from(&mut buffer).unwrap();
         assert_eq!(peeked, (5, first.local_addr().unwrap()));
     }
-    assert_eq!(second.recv_from(&mut buffer).unwrap(), (5, first.local_addr().unwrap()));
+    assert_eq!(
+        second.recv_from(&mut buffer).unwrap(),
+        (5, first.local_addr().unwrap())
+    );
     assert_eq!(&buffer[..5], b"hello");
     expect_would_block(second.recv_from(&mut buffer));
     expect_would_block(second.peek_from(&mut buffer));
@@ -63,14 +71,18 @@ fn a_connected_socket_hears_only_its_peer() {
     let (first, second) = pair(&rig);
     let stranger = UdpSocket::bind(any_v4()).unwrap();
     second.connect(first.local_addr().unwrap()).unwrap();
-    stranger.send_to(b"psst", second.local_addr().unwrap()).unwrap();
+    stranger
+        .send_to(b"psst", second.local_addr().unwrap())
+        .unwrap();
     rig.expect_nothing();
     first.send_to(b"hi", second.local_addr().unwrap()).unwrap();
     rig.expect(B, READABLE);
     assert_eq!(second.recv(&mut [0; 8]).unwrap(), 2);
     // Connecting again changes the peer.
     second.connect(stranger.local_addr().unwrap()).unwrap();
-    stranger.send_to(b"psst", second.local_addr().unwrap()).unwrap();
+    stranger
+        .send_to(b"psst", second.local_addr().unwrap())
+        .unwrap();
     rig.expect(B, READABLE);
 }
 
@@ -78,7 +90,10 @@ fn a_connected_socket_hears_only_its_peer() {
 fn sending_without_a_destination_is_an_error() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
     let error = socket.send(b"x").unwrap_err();
-    assert!(error.raw_os_error().is_some() && !is_would_block(&error), "{error:?}");
+    assert!(
+        error.raw_os_error().is_some() && !is_would_block(&error),
+        "{error:?}"
+    );
     #[cfg(target_os = "linux")]
     assert_eq!(error.raw_os_error(), Some(libc::EDESTADDRREQ));
 }
@@ -102,7 +117,10 @@ fn an_empty_datagram_is_readable_and_of_length_zero() {
     let (first, second) = pair(&rig);
     assert_eq!(first.send_to(b"", second.local_addr().unwrap()).unwrap(), 0);
     rig.expect(B, READABLE);
-    assert_eq!(second.recv_from(&mut [0; 8]).unwrap(), (0, first.local_addr().unwrap()));
+    assert_eq!(
+        second.recv_from(&mut [0; 8]).unwrap(),
+        (0, first.local_addr().unwrap())
+    );
     expect_would_block(second.recv_from(&mut [0; 8]));
 }
 
@@ -113,8 +131,12 @@ fn a_datagram_that_does_not_fit_is_cut_off() {
     }
     let mut rig = Rig::new();
     let (first, second) = pair(&rig);
-    first.send_to(b"abcdef", second.local_addr().unwrap()).unwrap();
-    first.send_to(b"next", second.local_addr().unwrap()).unwrap();
+    first
+        .send_to(b"abcdef", second.local_addr().unwrap())
+        .unwrap();
+    first
+        .send_to(b"next", second.local_addr().unwrap())
+        .unwrap();
     rig.expect(B, READABLE);
     let mut buffer = [0; 3];
     assert_eq!(second.recv(&mut buffer).unwrap(), 3);
@@ -206,8 +228,7 @@ fn options_of_ipv6_are_set_and_read_back() {
         assert_eq!(socket.multicast_loop_v6().unwrap(), is_on);
     }
     // The system's default, and what is set through another hand.
-    let raw =
-        socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None).unwrap();
+    let raw = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None).unwrap();
     for is_only in [true, false] {
         raw.set_only_v6(is_only).unwrap();
         let socket = UdpSocket::from_std(raw.try_clone().unwrap().into());
@@ -224,22 +245,30 @@ fn multicast_of_ipv4_reaches_members_until_they_leave() {
     rig.register(&mut member, A, Interest::READABLE);
     let sender = UdpSocket::bind(any_v4()).unwrap();
     // Machines without a network card have no route for multicast but this.
-    socket2::SockRef::from(&sender).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    socket2::SockRef::from(&sender)
+        .set_multicast_if_v4(&Ipv4Addr::LOCALHOST)
+        .unwrap();
     sender.set_multicast_loop_v4(true).unwrap();
     sender.set_multicast_ttl_v4(0).unwrap();
 
-    member.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST).unwrap();
+    member
+        .join_multicast_v4(&group, &Ipv4Addr::LOCALHOST)
+        .unwrap();
     sender.send_to(b"to all", (group, port).into()).unwrap();
     rig.expect(A, READABLE);
     assert_eq!(member.recv(&mut [0; 16]).unwrap(), 6);
     expect_would_block(member.recv(&mut [0; 16]));
 
-    member.leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST).unwrap();
+    member
+        .leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST)
+        .unwrap();
     let not_a_member = member.leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST);
     expect_error(ErrorKind::AddrNotAvailable, not_a_member);
     // Without a member nobody listens, though the port is right.
     if cfg!(target_os = "linux") {
-        socket2::SockRef::from(&member).set_multicast_all_v4(false).unwrap();
+        socket2::SockRef::from(&member)
+            .set_multicast_all_v4(false)
+            .unwrap();
         sender.send_to(b"to all", (group, port).into()).unwrap();
         rig.expect_nothing();
     }
@@ -254,14 +283,21 @@ fn multicast_of_ipv6_is_joined_and_left() {
     let socket = UdpSocket::bind(address).unwrap();
     socket.join_multicast_v6(&group, loopback).unwrap();
     socket.leave_multicast_v6(&group, loopback).unwrap();
-    expect_error(ErrorKind::AddrNotAvailable, socket.leave_multicast_v6(&group, loopback));
+    expect_error(
+        ErrorKind::AddrNotAvailable,
+        socket.leave_multicast_v6(&group, loopback),
+    );
 }
 
 /// The index of the loopback's network interface.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "std has no if_nametoindex")]
 fn loopback_index() -> u32 {
-    let name = if cfg!(target_os = "linux") { c"lo" } else { c"lo0" };
+    let name = if cfg!(target_os = "linux") {
+        c"lo"
+    } else {
+        c"lo0"
+    };
     // SAFETY: `name` is a C string that lives through the call.
     let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
     assert_ne!(index, 0, "no interface {name:?}");
@@ -285,13 +321,18 @@ fn ipv6_works_like_ipv4() {
 #[test]
 fn an_address_in_use_is_an_error() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
-    expect_error(ErrorKind::AddrInUse, UdpSocket::bind(socket.local_addr().unwrap()));
+    expect_error(
+        ErrorKind::AddrInUse,
+        UdpSocket::bind(socket.local_addr().unwrap()),
+    );
 }
 
 #[test]
 fn a_datagram_too_long_for_udp_is_the_systems_error() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
-    let error = socket.send_to(&vec![0; 70_000], socket.local_addr().unwrap()).unwrap_err();
+    let error = socket
+        .send_to(&vec![0; 70_000], socket.local_addr().unwrap())
+        .unwrap_err();
     assert!(error.raw_os_error().is_some(), "{error:?}");
     #[cfg(target_os = "linux")]
     assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
@@ -307,7 +348,10 @@ fn sockets_become_std_types_and_back() {
     expect_would_block(plain.recv(&mut [0; 1]));
     let mut socket = UdpSocket::from_std(plain);
     rig.register(&mut socket, A, Interest::READABLE);
-    UdpSocket::bind(any_v4()).unwrap().send_to(b"x", address).unwrap();
+    UdpSocket::bind(any_v4())
+        .unwrap()
+        .send_to(b"x", address)
+        .unwrap();
     rig.expect(A, READABLE);
     assert!(format!("{socket:?}").contains("UdpSocket"));
 }

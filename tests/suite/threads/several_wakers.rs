@@ -12,8 +12,9 @@ use crate::support::*;
 #[test]
 fn each_waker_reports_its_own_token() {
     let mut rig = Rig::new();
-    let wakers: Vec<Waker> =
-        (0..5).map(|i| Waker::new(rig.registry(), Token(i)).unwrap()).collect();
+    let wakers: Vec<Waker> = (0..5)
+        .map(|i| Waker::new(rig.registry(), Token(i)).unwrap())
+        .collect();
     for (i, waker) in wakers.iter().enumerate() {
         waker.wake().unwrap();
         assert_eq!(rig.expect(Token(i), READABLE), READABLE);
@@ -31,8 +32,9 @@ fn each_waker_reports_its_own_token() {
 fn more_wakers_than_a_word_has_bits_all_work() {
     const WAKERS: usize = 300;
     let mut rig = Rig::with_capacity(64);
-    let wakers: Vec<Waker> =
-        (0..WAKERS).map(|i| Waker::new(rig.registry(), Token(i)).unwrap()).collect();
+    let wakers: Vec<Waker> = (0..WAKERS)
+        .map(|i| Waker::new(rig.registry(), Token(i)).unwrap())
+        .collect();
     for round in 0..3 {
         for waker in &wakers {
             waker.wake().unwrap();
@@ -79,8 +81,9 @@ fn no_token_comes_after_its_waker_was_dropped() {
 #[test]
 fn wakes_that_did_not_fit_come_with_the_next_poll() {
     let mut rig = Rig::with_capacity(2);
-    let wakers: Vec<Waker> =
-        (0..7).map(|i| Waker::new(rig.registry(), Token(i)).unwrap()).collect();
+    let wakers: Vec<Waker> = (0..7)
+        .map(|i| Waker::new(rig.registry(), Token(i)).unwrap())
+        .collect();
     for waker in &wakers {
         waker.wake().unwrap();
     }
@@ -100,8 +103,9 @@ fn wakes_that_did_not_fit_come_with_the_next_poll() {
 #[test]
 fn a_wake_left_over_is_dropped_with_its_waker() {
     let mut rig = Rig::with_capacity(1);
-    let mut wakers: Vec<Option<Waker>> =
-        (0..4).map(|i| Some(Waker::new(rig.registry(), Token(i)).unwrap())).collect();
+    let mut wakers: Vec<Option<Waker>> = (0..4)
+        .map(|i| Some(Waker::new(rig.registry(), Token(i)).unwrap()))
+        .collect();
     for waker in wakers.iter().flatten() {
         waker.wake().unwrap();
     }
@@ -118,8 +122,9 @@ fn a_wake_left_over_is_dropped_with_its_waker() {
 fn wakes_do_not_push_sources_out() {
     // More wakes than capacity, at every poll: one place stays for I/O.
     let mut rig = Rig::with_capacity(4);
-    let wakers: Vec<Waker> =
-        (0..8).map(|i| Waker::new(rig.registry(), Token(i)).unwrap()).collect();
+    let wakers: Vec<Waker> = (0..8)
+        .map(|i| Waker::new(rig.registry(), Token(i)).unwrap())
+        .collect();
     let mut socket = litio::net::UdpSocket::bind(any_v4()).unwrap();
     rig.register(&mut socket, Token(100), Interest::WRITABLE);
     let mut polls = 0;
@@ -128,7 +133,11 @@ fn wakes_do_not_push_sources_out() {
             waker.wake().unwrap();
         }
         polls += 1;
-        if rig.poll_once(DEADLINE).iter().any(|(token, _)| *token == Token(100)) {
+        if rig
+            .poll_once(DEADLINE)
+            .iter()
+            .any(|(token, _)| *token == Token(100))
+        {
             break;
         }
         assert!(polls < 10, "starved for {polls} polls");
@@ -158,7 +167,10 @@ fn a_waker_made_during_a_poll_does_not_end_it() {
         (rig.poll_once(QUIET * 3), start.elapsed())
     });
     thread::sleep(QUIET);
-    let _wakers = [Waker::new(&registry, A).unwrap(), Waker::new(&registry, B).unwrap()];
+    let _wakers = [
+        Waker::new(&registry, A).unwrap(),
+        Waker::new(&registry, B).unwrap(),
+    ];
     let (came, took) = within_deadline(|| polling.join().unwrap());
     assert_eq!(came, []);
     assert!(took >= QUIET * 3, "ended after {took:?}");
@@ -182,7 +194,10 @@ fn wakers_are_made_woken_and_dropped_by_many_threads_at_once() {
                     waker.wake().unwrap();
                     let deadline = Instant::now() + DEADLINE;
                     while arrived[i].load(Ordering::Acquire) != round + 1 {
-                        assert!(Instant::now() < deadline, "thread {i}: wake {round} was lost");
+                        assert!(
+                            Instant::now() < deadline,
+                            "thread {i}: wake {round} was lost"
+                        );
                         thread::yield_now();
                     }
                 }
@@ -207,8 +222,10 @@ fn wakers_are_made_woken_and_dropped_by_many_threads_at_once() {
 #[test]
 fn wakers_may_share_a_token() {
     let mut rig = Rig::new();
-    let (first, second) =
-        (Waker::new(rig.registry(), A).unwrap(), Waker::new(rig.registry(), A).unwrap());
+    let (first, second) = (
+        Waker::new(rig.registry(), A).unwrap(),
+        Waker::new(rig.registry(), A).unwrap(),
+    );
     first.wake().unwrap();
     rig.expect(A, READABLE);
     drop(first);
@@ -220,9 +237,14 @@ fn wakers_may_share_a_token() {
 #[test]
 fn wakers_of_cloned_registries_share_nothing_but_the_poll() {
     let mut rig = Rig::new();
-    let clones = [rig.registry().try_clone().unwrap(), rig.registry().try_clone().unwrap()];
-    let wakers =
-        [Waker::new(&clones[0], A).unwrap(), Waker::new(&clones[1], B).unwrap()];
+    let clones = [
+        rig.registry().try_clone().unwrap(),
+        rig.registry().try_clone().unwrap(),
+    ];
+    let wakers = [
+        Waker::new(&clones[0], A).unwrap(),
+        Waker::new(&clones[1], B).unwrap(),
+    ];
     drop(clones);
     wakers[0].wake().unwrap();
     rig.expect(A, READABLE);

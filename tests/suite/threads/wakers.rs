@@ -25,7 +25,11 @@ fn a_wake_before_the_poll_is_not_lost() {
     let waker = Waker::new(rig.registry(), A).unwrap();
     for timeout in [Duration::ZERO, Duration::from_millis(1), DEADLINE] {
         waker.wake().unwrap();
-        assert_eq!(rig.poll_once(timeout), [(A, READABLE)], "timeout {timeout:?}");
+        assert_eq!(
+            rig.poll_once(timeout),
+            [(A, READABLE)],
+            "timeout {timeout:?}"
+        );
     }
 }
 
@@ -37,7 +41,10 @@ fn a_wake_ends_a_poll_without_timeout() {
     let token = within_deadline(move || {
         let sleeper = thread::spawn(move || {
             rig.poll.poll(&mut rig.events, None).unwrap();
-            rig.events.iter().map(|event| event.token()).collect::<Vec<_>>()
+            rig.events
+                .iter()
+                .map(|event| event.token())
+                .collect::<Vec<_>>()
         });
         // Most likely asleep by now; if not, this is the test above.
         thread::sleep(QUIET);
@@ -156,7 +163,10 @@ fn a_woken_poll_of_capacity_one_serves_both_wakes_and_sources() {
             }
         }
     }
-    assert!(wakes >= 10 && writes >= 10, "{wakes} wakes and {writes} writes in 100 polls");
+    assert!(
+        wakes >= 10 && writes >= 10,
+        "{wakes} wakes and {writes} writes in 100 polls"
+    );
     while wakes == 0 || !rig.poll_once(QUIET).is_empty() {}
     rig.expect_nothing();
 }
@@ -174,13 +184,24 @@ fn a_wake_costs_a_later_poll_none_of_its_timeout() {
         assert_eq!(rig.poll_once(Duration::ZERO), [(A, READABLE)]);
         let start = Instant::now();
         assert_eq!(rig.poll_once(QUIET), []);
-        assert!(start.elapsed() >= QUIET, "came back after {:?}", start.elapsed());
+        assert!(
+            start.elapsed() >= QUIET,
+            "came back after {:?}",
+            start.elapsed()
+        );
     }
 }
 
 #[test]
 fn every_token_value_serves_a_waker() {
-    for value in [0, 1, usize::MAX / 2, usize::MAX / 2 + 1, usize::MAX - 1, usize::MAX] {
+    for value in [
+        0,
+        1,
+        usize::MAX / 2,
+        usize::MAX / 2 + 1,
+        usize::MAX - 1,
+        usize::MAX,
+    ] {
         let mut rig = Rig::new();
         let waker = Waker::new(rig.registry(), Token(value)).unwrap();
         waker.wake().unwrap();
