@@ -33,7 +33,10 @@ mod short_transfers;
 mod unix;
 
 // The poller's own descriptor: where the selector is one.
-#[cfg(all(unix, not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))))]
+#[cfg(all(
+    unix,
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
 mod nested;
 
 // Costs that are counted, not timed.
