@@ -1,0 +1,51 @@
+//! What Litio promises, through its public API alone: one binary, safe to run in parallel.
+//!
+//! A test's name is the promise. Each one fails when its promise is broken, so a test that needs a
+//! promise only some platforms make stands in a module that only those platforms compile: this file
+//! is the table. Smaller differences (how fine a timeout is, whether one event or two report a
+//! socket) are constants in `support`, to be asked at run time.
+
+// Facts about the platform, the rig that waits for events, and pairs of connected sockets.
+mod support;
+
+// Every platform.
+mod closing;
+mod events;
+mod polling;
+mod registration;
+mod tcp;
+mod timeouts;
+mod trigger;
+mod udp;
+
+// Everything that needs a second thread, wakers above all: not WASI.
+#[cfg(not(target_family = "wasm"))]
+mod threads;
+
+// What Litio has beyond mio, on every platform.
+mod io_source;
+mod modes;
+mod readiness;
+mod short_transfers;
+
+// Descriptors, Unix sockets, pipes.
+#[cfg(unix)]
+mod unix;
+
+// The poller's own descriptor: where the selector is one.
+#[cfg(all(
+    unix,
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+mod nested;
+
+// Costs that are counted, not timed.
+#[cfg(target_os = "linux")]
+mod costs;
+
+// Mio's public API, item by item, and what makes that file.
+#[cfg(target_os = "linux")]
+#[rustfmt::skip]
+mod surface;
+#[cfg(target_os = "linux")]
+mod surface_generator;
