@@ -5,6 +5,7 @@
 mod trace;
 
 mod events;
+pub mod guide;
 mod interest;
 mod io_source;
 mod poll;
