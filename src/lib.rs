@@ -8,6 +8,7 @@ mod trace;
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
 mod events;
+pub mod guide;
 mod interest;
 mod io_source;
 pub mod net;

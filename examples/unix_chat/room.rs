@@ -1,0 +1,115 @@
+//! The room: what a guest says, line by line, goes to all the others. The first line is the name.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+
+use litio::net::{UnixListener, UnixStream};
+use litio::{Events, Interest, Poll, Token};
+
+const LISTENER: Token = Token(0);
+const LINE_MAX: usize = 4096;
+const UNSENT_MAX: usize = 64 * 1024;
+
+/// Serves forever, or until so many guests have come and gone.
+pub fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(128);
+    let mut tokens = (1..).map(Token); // each used once: a late event never meets a newcomer
+    let (mut guests, mut gone) = (HashMap::new(), 0);
+
+    let registry = poll.registry().try_clone()?;
+    registry.register(&mut listener, LISTENER, Interest::READABLE)?;
+    while guests_max != Some(gone) {
+        match poll.poll(&mut events, None) {
+            Err(err) if err.kind() == ErrorKind::Interrupted => continue, // a signal came
+            result => result?,
+        }
+        for token in events.iter().map(|event| event.token()) {
+            while token == LISTENER {
+                match listener.accept() {
+                    Ok((mut stream, _)) => {
+                        let token = tokens.next().expect("numbers do not run out");
+                        let interest = Interest::READABLE | Interest::WRITABLE;
+                        registry.register(&mut stream, token, interest)?;
+                        guests.insert(token, Guest::new(stream));
+                    }
+                    Err(err) if err.kind() == ErrorKind::WouldBlock => break,
+                    Err(err) => {
+                        eprintln!("unix_chat: cannot accept: {err}");
+                        break;
+                    }
+                }
+            }
+            // Taken out while speaking, so that those who are in are all the others.
+            if let Some(mut guest) = guests.remove(&token) {
+                let mut said = String::new();
+                let stays = guest.listen(&mut said);
+                guests.values_mut().for_each(|other| other.tell(&said));
+                if stays {
+                    guests.insert(token, guest);
+                } else {
+                    gone += 1;
+                }
+            }
+        }
+        guests.values_mut().for_each(Guest::flush);
+    }
+    Ok(())
+}
+
+struct Guest {
+    stream: UnixStream,
+    name: String,
+    heard: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+impl Guest {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            name: String::new(),
+            heard: Vec::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Appends what the guest says to `said`, until there is no more (`true`) or ever (`false`).
+    fn listen(&mut self, said: &mut String) -> bool {
+        let mut chunk = [0; 1024];
+        while self.heard.len() < LINE_MAX {
+            match self.stream.read(&mut chunk) {
+                Ok(n) if n > 0 => self.heard.extend_from_slice(&chunk[..n]),
+                Err(err) if err.kind() == ErrorKind::WouldBlock => return true,
+                Ok(_) | Err(_) => break,
+            }
+            while let Some(end) = self.heard.iter().position(|&byte| byte == b'\n') {
+                let line = String::from_utf8_lossy(&self.heard[..end]).into_owned();
+                self.heard.drain(..=end);
+                if self.name.is_empty() {
+                    self.name = line;
+                } else {
+                    *said += &format!("{}: {line}\n", self.name);
+                }
+            }
+        }
+        false
+    }
+
+    fn tell(&mut self, said: &str) {
+        if self.unsent.len() < UNSENT_MAX {
+            self.unsent.extend_from_slice(said.as_bytes());
+        } // else this guest does not read, and misses something
+    }
+
+    fn flush(&mut self) {
+        while !self.unsent.is_empty() {
+            // Is the socket full? An event will tell when it is not. Is the guest gone? So will be
+            // the stream, when it is read.
+            let Ok(n) = self.stream.write(&self.unsent) else {
+                break;
+            };
+            self.unsent.drain(..n);
+        }
+    }
+}
