@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::step::{Context, Note, Stop, each};
 
-/// Every file of `examples/`, with the arguments that make it end by itself.
+/// Every example, a file or a folder of `examples/`, with the arguments that make it end by itself.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("custom_source", &[]),
     ("quickstart", &[]),
@@ -18,7 +18,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn examples(context: &Context) -> Result<Note, Stop> {
-    every_file_has_a_row(context)?;
+    every_example_has_a_row(context)?;
     context
         .cargo()
         .args(["build", "-p", "litio", "--examples", "--all-features"])
@@ -43,7 +43,7 @@ fn example(context: &Context, name: &str, args: &[&str]) -> crate::command::Comm
     run.args(args.iter().copied()).within(LIMIT)
 }
 
-fn every_file_has_a_row(context: &Context) -> Result<(), Stop> {
+fn every_example_has_a_row(context: &Context) -> Result<(), Stop> {
     let failed = |error: std::io::Error| Stop::failed(format!("examples/: {error}"));
     let mut names = Vec::new();
     for entry in std::fs::read_dir(context.root.join("examples")).map_err(failed)? {
