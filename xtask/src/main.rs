@@ -1,2 +1,162 @@
 //! Litio's checks: `cargo xtask ci` is exactly what CI runs.
-fn main() {}
+//!
+//! Written in Rust so that it runs wherever the library does. Every check is a *step* ([`steps::ALL`] is the table):
+//! a name, a time limit and a function. Steps install the tools they need, with pinned versions, so a machine with
+//! nothing but rustup's Rust can run them.
+
+mod changelog;
+mod command;
+mod cpio;
+mod runner;
+mod step;
+mod steps;
+mod targets;
+mod toolchain;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::runner::Budget;
+use crate::step::{Context, Step, Tier};
+
+/// Litio's checks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the checks of every change, or with --full all of them
+    Ci(Ci),
+    /// Run single steps by name
+    Step {
+        /// Names as `ci --list` prints them
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Run the whole suite on each backend that serves on this system
+    Backends,
+    /// Type-check the library and its tests for other systems
+    CheckTargets {
+        /// Only those of every change
+        #[arg(long, conflicts_with = "targets")]
+        quick: bool,
+        /// Target triples; all of the table when none is given
+        targets: Vec<String>,
+    },
+    /// Check CHANGELOG.md and print what the next release brings
+    Changelog,
+}
+
+#[derive(Args)]
+struct Ci {
+    /// Also what takes long: all targets, emulated systems, old kernels, coverage, mutants
+    #[arg(long)]
+    full: bool,
+    /// Only these steps
+    #[arg(long, value_delimiter = ',', value_name = "STEP")]
+    only: Vec<String>,
+    /// Leave out these steps
+    #[arg(long, value_delimiter = ',', value_name = "STEP")]
+    skip: Vec<String>,
+    /// Print the steps instead of running them
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = steps::act_as_linker() {
+        return code;
+    }
+    let root = root();
+    match Cli::parse().task {
+        Task::Ci(ci) => run_ci(root, &ci),
+        Task::Step { names } => match find_all(&names) {
+            Ok(steps) => runner::run(&root, &steps, Budget::PerStep),
+            Err(unknown) => usage(&unknown),
+        },
+        Task::Backends => match find_all(&steps::BACKENDS) {
+            Ok(steps) => runner::run(&root, &steps, Budget::PerStep),
+            Err(unknown) => usage(&unknown),
+        },
+        Task::CheckTargets { quick, targets } => check_targets(root, quick, &targets),
+        Task::Changelog => {
+            finish(changelog::check(&root).map(|unreleased| println!("{unreleased}")))
+        }
+    }
+}
+
+fn run_ci(root: PathBuf, ci: &Ci) -> ExitCode {
+    let (only, skip) = match (find_all(&ci.only), find_all(&ci.skip)) {
+        (Ok(only), Ok(skip)) => (only, skip),
+        (Err(unknown), _) | (_, Err(unknown)) => return usage(&unknown),
+    };
+    let chosen: Vec<&Step> = steps::ALL
+        .iter()
+        .filter(|step| ci.full || step.tier == Tier::Change || !only.is_empty())
+        .filter(|step| only.is_empty() || only.iter().any(|other| other.name == step.name))
+        .filter(|step| !skip.iter().any(|other| other.name == step.name))
+        .collect();
+    if ci.list {
+        steps::print(&chosen);
+        return ExitCode::SUCCESS;
+    }
+    let budget = if ci.full {
+        Budget::PerStep
+    } else {
+        Budget::Change
+    };
+    runner::run(&root, &chosen, budget)
+}
+
+fn check_targets(root: PathBuf, quick: bool, triples: &[String]) -> ExitCode {
+    let context = Context::new(root, targets::LIMIT);
+    let chosen = match targets::choose(quick, triples) {
+        Ok(chosen) => chosen,
+        Err(unknown) => return usage(&unknown),
+    };
+    finish(
+        targets::check(&context, &chosen)
+            .map(|note| println!("{note}"))
+            .map_err(|stop| stop.to_string()),
+    )
+}
+
+fn find_all(names: &[impl AsRef<str>]) -> Result<Vec<&'static Step>, String> {
+    let find = |name: &str| {
+        steps::ALL
+            .iter()
+            .find(|step| step.name == name)
+            .ok_or_else(|| format!("no step `{name}`; `cargo xtask ci --full --list` names them"))
+    };
+    names.iter().map(|name| find(name.as_ref())).collect()
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("xtask: {message}");
+    ExitCode::from(2)
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder: this package's parent, wherever the command was started.
+fn root() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package
+        .parent()
+        .map_or_else(|| package.clone(), PathBuf::from)
+}

@@ -1,0 +1,84 @@
+//! The examples run, each for short, and answer bad input as a command should.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::step::{Context, Note, Stop, each};
+
+/// Every example, a file or a folder of `examples/`, with the arguments that make it end by itself.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("custom_source", &[]),
+    ("quickstart", &[]),
+    ("tcp_echo", &["--seconds", "1"]),
+    ("udp_echo", &[]),
+    ("unix_chat", &[]),
+];
+
+/// None of them needs half of it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn examples(context: &Context) -> Result<Note, Stop> {
+    every_example_has_a_row(context)?;
+    context
+        .cargo()
+        .args(["build", "-p", "litio", "--examples", "--all-features"])
+        .run()?;
+    each(
+        EXAMPLES,
+        |(name, _)| (*name).into(),
+        |(name, args)| {
+            example(context, name, args).run()?;
+            example(context, name, &["--help"]).read()?;
+            Ok(Note::new())
+        },
+    )?;
+    refuses_bad_addresses(context)?;
+    Ok(format!("{} examples", EXAMPLES.len()))
+}
+
+fn example(context: &Context, name: &str, args: &[&str]) -> crate::command::Command {
+    let run = context
+        .cargo()
+        .args(["run", "--quiet", "--all-features", "--example", name, "--"]);
+    run.args(args.iter().copied()).within(LIMIT)
+}
+
+fn every_example_has_a_row(context: &Context) -> Result<(), Stop> {
+    let failed = |error: std::io::Error| Stop::failed(format!("examples/: {error}"));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(context.root.join("examples")).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            names.extend(
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    if names.iter().eq(EXAMPLES.iter().map(|(name, _)| name)) {
+        return Ok(());
+    }
+    let rows: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+    Err(Stop::failed(format!(
+        "examples/ has {names:?}, xtask's table has {rows:?}"
+    )))
+}
+
+/// A port in use and an address that is none: one clear line, status 2.
+fn refuses_bad_addresses(context: &Context) -> Result<(), Stop> {
+    let failed = |error: std::io::Error| Stop::failed(error.to_string());
+    let taken = TcpListener::bind("127.0.0.1:0").map_err(failed)?;
+    let address = taken.local_addr().map_err(failed)?.to_string();
+    for address in [address.as_str(), "nonsense"] {
+        let output = example(context, "tcp_echo", &["--serve", address]).output()?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(2) || errors.trim().is_empty() {
+            let status = output.status;
+            return Err(Stop::failed(format!(
+                "tcp_echo --serve {address}: wanted one line and status 2, got {status}: {errors}"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! How good the tests and how sound the dependencies are.
+
+use crate::step::{Context, Note, Stop};
+use crate::toolchain::{self, NIGHTLY};
+use crate::tools;
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_LLVM_COV: &str = "0.9.1";
+const CARGO_MUTANTS: &str = "27.1.0";
+
+/// The least share of lines that the tests execute, in per cent. It only ever rises.
+const LINES_MIN: &str = "80";
+
+/// Where a broken line must not go unnoticed.
+const MUTATED: [&str; 8] = [
+    "src/token.rs",
+    "src/interest.rs",
+    "src/events.rs",
+    "src/registry.rs",
+    "src/poll.rs",
+    "src/waker.rs",
+    "src/io_source.rs",
+    "src/sys/selector/*.rs",
+];
+
+pub(crate) fn deny(context: &Context) -> Result<Note, Stop> {
+    let program = tools::cargo_program(context, "cargo-deny", CARGO_DENY)?;
+    let deny = || {
+        context
+            .command(&program.to_string_lossy())
+            .args(["--all-features", "check"])
+    };
+    deny().args(["bans", "licenses", "sources"]).run()?;
+    // The advisories are a repository to be fetched: without it that is not a finding.
+    let output = deny().arg("advisories").output()?;
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    print!("{log}");
+    if output.status.success() {
+        Ok(Note::new())
+    } else if log.contains("failed to fetch advisory database") {
+        Err(Stop::missing(
+            "the database of advisories could not be fetched",
+        ))
+    } else {
+        Err(Stop::failed("an advisory stands against a dependency"))
+    }
+}
+
+/// The library against the oldest direct dependencies, in a copy of the manifest's folder: the lock file stays as it is.
+pub(crate) fn min_versions(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &[], &[])?;
+    let failed = |error: std::io::Error| Stop::failed(error.to_string());
+    let copy = context.target_dir("min-versions").join("copy");
+    let _ = std::fs::remove_dir_all(&copy);
+    std::fs::create_dir_all(&copy).map_err(failed)?;
+    // What git knows, as it stands in the work tree.
+    let files = context.command("git").args(["ls-files", "-z"]).read()?;
+    for file in files.split('\0').filter(|file| !file.is_empty()) {
+        let (from, to) = (context.root.join(file), copy.join(file));
+        if let (true, Some(folder)) = (from.exists(), to.parent()) {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            std::fs::copy(from, to).map_err(failed)?;
+        }
+    }
+    let update = context
+        .cargo_on(NIGHTLY)
+        .args(["update", "-Zdirect-minimal-versions"]);
+    update.directory(&copy).run()?;
+    let check = context
+        .cargo()
+        .args(["check", "-p", "litio", "--lib", "--all-features"]);
+    let check = check.env("CARGO_TARGET_DIR", context.target_dir("min-versions"));
+    check.directory(&copy).run()?;
+    Ok(Note::new())
+}
+
+pub(crate) fn coverage(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure_components(context, &["llvm-tools"])?;
+    let program = tools::cargo_program(context, "cargo-llvm-cov", CARGO_LLVM_COV)?;
+    let table = context
+        .command(&program.to_string_lossy())
+        .args([
+            "llvm-cov",
+            "-p",
+            "litio",
+            "--all-features",
+            "--tests",
+            "--summary-only",
+        ])
+        .args(["--fail-under-lines", LINES_MIN])
+        .watch()?;
+    // The last row: name, regions (3 columns), functions (3), lines (total, missed, share), …
+    let total = table.lines().find(|line| line.starts_with("TOTAL"));
+    let lines = total
+        .and_then(|line| line.split_whitespace().nth(9))
+        .unwrap_or("?");
+    Ok(format!("{lines} of the lines"))
+}
+
+/// Fails when a mutant survives. One that cannot be told from the original is named in `.cargo/mutants.toml`, with the
+/// reason.
+pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
+    let program = tools::cargo_program(context, "cargo-mutants", CARGO_MUTANTS)?;
+    let files = MUTATED.into_iter().flat_map(|file| ["--file", file]);
+    context
+        .command(&program.to_string_lossy())
+        .args([
+            "mutants",
+            "--package",
+            "litio",
+            "--all-features",
+            "--jobs",
+            "2",
+        ])
+        .args(["--timeout", "120", "--output"])
+        .arg(context.target_dir("mutants"))
+        .args(files)
+        .args(["--", "--tests"])
+        .run()?;
+    Ok("none survived".into())
+}

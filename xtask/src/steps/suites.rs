@@ -1,0 +1,85 @@
+//! The suites on this machine: as the README says, on the other backend, and under tools that see more than tests do.
+//!
+//! What is compiled with other flags has a target folder of its own, so that no two steps evict each other's work.
+
+use crate::command::Command;
+use crate::step::{Context, Note, Stop};
+use crate::toolchain::{self, NIGHTLY};
+
+/// The only triple of the sanitizers' steps; named, so that build scripts and macros are built without the sanitizer.
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+/// Word for word the command of the README.
+pub(crate) fn test(context: &Context) -> Result<Note, Stop> {
+    context
+        .cargo()
+        .args(["test", "--workspace", "--all-features"])
+        .run_tests()
+}
+
+pub(crate) fn poll(context: &Context) -> Result<Note, Stop> {
+    let suites = suites(context.cargo()).env("RUSTFLAGS", "--cfg litio_backend=\"poll\"");
+    suites
+        .env("CARGO_TARGET_DIR", context.target_dir("poll"))
+        .run_tests()
+}
+
+/// Under a cfg of our own: a plain `--cfg loom` would reconfigure the dependencies too.
+pub(crate) fn loom(context: &Context) -> Result<Note, Stop> {
+    let models = context
+        .cargo()
+        .args(["test", "-p", "litio", "--release", "--lib", "loom"]);
+    models
+        .env("RUSTFLAGS", "--cfg litio_loom")
+        .env("CARGO_TARGET_DIR", context.target_dir("loom"))
+        .run_tests()
+}
+
+pub(crate) fn asan(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &[], &[])?;
+    sanitized(context, "address", "asan").run_tests()
+}
+
+/// Builds the standard library too: a race between it and us is seen only if both are instrumented.
+pub(crate) fn tsan(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &["rust-src"], &[])?;
+    sanitized(context, "thread", "tsan")
+        .arg("-Zbuild-std")
+        .run_tests()
+}
+
+fn sanitized(context: &Context, sanitizer: &str, folder: &str) -> Command {
+    suites(context.cargo_on(NIGHTLY))
+        .args(["--target", HOST])
+        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"))
+        .env("CARGO_TARGET_DIR", context.target_dir(folder))
+}
+
+/// The tests beside the code. Isolation is off since sockets and clocks are the system's; what Miri cannot emulate is
+/// ignored in the tests themselves, each with its reason.
+pub(crate) fn miri(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &["miri", "rust-src"], &[])?;
+    let tests = context
+        .cargo_on(NIGHTLY)
+        .args(["miri", "test", "-p", "litio", "--lib"]);
+    tests
+        .arg("--all-features")
+        .env(
+            "MIRIFLAGS",
+            "-Zmiri-disable-isolation -Zmiri-strict-provenance",
+        )
+        .env("CARGO_TARGET_DIR", context.target_dir("miri"))
+        .run_tests()
+}
+
+/// The library's unit and integration tests, with all features.
+pub(crate) fn suites(cargo: Command) -> Command {
+    cargo.args([
+        "test",
+        "-p",
+        "litio",
+        "--tests",
+        "--all-features",
+        "--no-fail-fast",
+    ])
+}
