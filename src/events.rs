@@ -1,7 +1,7 @@
 //! Events: plain data that a backend fills once and a program reads as often as it likes.
 //!
-//! The file is not named `event.rs` because `litio::event`, the public module, also holds [`Source`](crate::event::Source),
-//! which lives floors above.
+//! The file is not named `event.rs` because `litio::event`, the public module, also holds
+//! [`Source`](crate::event::Source), which lives floors above.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -113,10 +113,10 @@ impl fmt::Debug for Readiness {
 
 /// One answer of [`Poll::poll`](crate::Poll::poll): which source, and what it is ready for.
 ///
-/// Readiness is a hint. An event may be *spurious*: the operation it announces can still answer `WouldBlock`. Only
-/// [`is_readable`](Event::is_readable) and [`is_writable`](Event::is_writable) are portable; the other predicates have no
-/// false positives but, depending on the platform, false negatives. One source may have one event with both directions
-/// (epoll) or one for each (kqueue).
+/// Readiness is a hint. An event may be *spurious*: the operation it announces can still answer
+/// `WouldBlock`. Only [`is_readable`](Event::is_readable) and [`is_writable`](Event::is_writable)
+/// are portable; the other predicates have no false positives but, depending on the platform, false
+/// negatives. One source may have one event with both directions (epoll) or one for each (kqueue).
 ///
 /// # Examples
 ///
@@ -181,7 +181,8 @@ impl Event {
         Readiness(self.word as u8)
     }
 
-    /// True if reading, receiving or accepting is worth a try. Also true, on most systems, when the read end is closed.
+    /// True if reading, receiving or accepting is worth a try. Also true, on most systems, when the
+    /// read end is closed.
     #[inline]
     #[must_use]
     pub fn is_readable(&self) -> bool {
@@ -195,23 +196,25 @@ impl Event {
         self.readiness().contains(Readiness::WRITABLE)
     }
 
-    /// True if the source is in an error state; `take_error` or the next operation tells which. A hint.
+    /// True if the source is in an error state; `take_error` or the next operation tells which. A
+    /// hint.
     #[inline]
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.readiness().contains(Readiness::ERROR)
     }
 
-    /// True if no more data will arrive: the peer shut down writing or is gone, or this side shut down reading. What arrived
-    /// before can still be read. No false positives; no promise that it is ever set.
+    /// True if no more data will arrive: the peer shut down writing or is gone, or this side shut
+    /// down reading. What arrived before can still be read. No false positives; no promise that it
+    /// is ever set.
     #[inline]
     #[must_use]
     pub fn is_read_closed(&self) -> bool {
         self.readiness().contains(Readiness::READ_CLOSED)
     }
 
-    /// True if nothing more can be written: both ends are shut down, or the source failed. No false positives; no promise
-    /// that it is ever set.
+    /// True if nothing more can be written: both ends are shut down, or the source failed. No false
+    /// positives; no promise that it is ever set.
     #[inline]
     #[must_use]
     pub fn is_write_closed(&self) -> bool {
@@ -241,7 +244,8 @@ impl Event {
     }
 }
 
-/// Prints the token and every predicate; `{:#?}` adds what the system reported, as a number whose meaning is the backend's.
+/// Prints the token and every predicate; `{:#?}` adds what the system reported, as a number whose
+/// meaning is the backend's.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_alternate = f.alternate();
@@ -263,7 +267,8 @@ impl fmt::Debug for Event {
     }
 }
 
-/// Where [`Poll::poll`](crate::Poll::poll) puts its answers, at most [`capacity`](Events::capacity) a call.
+/// Where [`Poll::poll`](crate::Poll::poll) puts its answers, at most [`capacity`](Events::capacity)
+/// a call.
 ///
 /// Allocated once and used again; polling never makes it grow.
 ///
@@ -291,8 +296,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// Makes an empty list for at most `capacity` events. With 0, [`Poll::poll`](crate::Poll::poll) answers
-    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+    /// Makes an empty list for at most `capacity` events. With 0, [`Poll::poll`](crate::Poll::poll)
+    /// answers [`InvalidInput`](std::io::ErrorKind::InvalidInput).
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Events {
         Events {
@@ -333,7 +338,8 @@ impl Events {
         self.list.clear();
     }
 
-    /// A view that accepts at most `limit` events more, never over the capacity: what a backend fills.
+    /// A view that accepts at most `limit` events more, never over the capacity: what a backend
+    /// fills.
     #[inline]
     pub(crate) fn room(&mut self, limit: usize) -> Room<'_> {
         let left = limit.min(self.capacity - self.list.len());
@@ -437,7 +443,8 @@ impl Room<'_> {
     ///
     /// # Panics
     ///
-    /// If nothing is [left](Room::left): a backend must not take more from the system than it can hand on.
+    /// If nothing is [left](Room::left): a backend must not take more from the system than it can
+    /// hand on.
     #[inline]
     pub(crate) fn push(&mut self, event: Event) {
         assert!(

@@ -1,11 +1,12 @@
 //! The guide: how to use Litio well, a chapter for each matter.
 //!
-//! A program registers *sources* (sockets, pipes, its own) under *tokens*, waits in [`Poll::poll`](crate::Poll::poll),
-//! and is told by *events* which of them are worth a try. It tries until the operation answers
-//! [`WouldBlock`](std::io::ErrorKind::WouldBlock), and waits again. There is no more to it than that, but each of these
-//! words has its small print:
+//! A program registers *sources* (sockets, pipes, its own) under *tokens*, waits in
+//! [`Poll::poll`](crate::Poll::poll), and is told by *events* which of them are worth a try. It
+//! tries until the operation answers [`WouldBlock`](std::io::ErrorKind::WouldBlock), and waits
+//! again. There is no more to it than that, but each of these words has its small print:
 //!
-//! 1. [Draining](draining): why to go on until `WouldBlock`, how to write, how to accept, how to stay fair.
+//! 1. [Draining](draining): why to go on until `WouldBlock`, how to write, how to accept, how to
+//!    stay fair.
 //! 2. [Spurious events](spurious_events): why to believe the operation and not the event.
 //! 3. [Connecting](connecting) without blocking.
 //! 4. [Waking](waking): from other threads and from signal handlers.
@@ -18,8 +19,8 @@
 //! 11. [Portability](portability): what differs from system to system.
 //! 12. [Coming from mio](migrating).
 //!
-//! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`, `unix_chat`,
-//! `custom_source`.
+//! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
+//! `unix_chat`, `custom_source`.
 //!
 //! The four rules to remember:
 //!
@@ -30,10 +31,11 @@
 
 /// Draining: after an event, repeat the operation until it answers `WouldBlock`.
 ///
-/// By default a registration is *edge-triggered*: an event says that the source became ready, not that it still is.
-/// After an event the same readiness may stay unreported until an operation returned
-/// [`WouldBlock`](std::io::ErrorKind::WouldBlock). On some systems new data makes a new event before that, on others
-/// not. A program that stops early works on the one and stalls on the other.
+/// By default a registration is *edge-triggered*: an event says that the source became ready, not
+/// that it still is. After an event the same readiness may stay unreported until an operation
+/// returned [`WouldBlock`](std::io::ErrorKind::WouldBlock). On some systems new data makes a new
+/// event before that, on others not. A program that stops early works on the one and stalls on the
+/// other.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -71,17 +73,19 @@
 ///
 /// # Each direction for itself
 ///
-/// A read that would block arms the readable direction again, a write the writable one, and neither touches the other:
-/// a socket with room to write does not report so each time that reading has drained it.
+/// A read that would block arms the readable direction again, a write the writable one, and neither
+/// touches the other: a socket with room to write does not report so each time that reading has
+/// drained it.
 ///
 /// # Writing
 ///
-/// Write first, and wait only when that would block. Keep what was not taken, and go on with it at the next event:
+/// Write first, and wait only when that would block. Keep what was not taken, and go on with it at
+/// the next event:
 ///
 /// ```
 /// use std::io::{self, ErrorKind, Write};
 ///
-/// /// Writes what it can of `unsent`. True when nothing is left; else an event will say when to go on.
+/// /// Writes what it can of `unsent`. True when nothing is left; else an event says when to go on.
 /// fn flush(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<bool> {
 ///     while !unsent.is_empty() {
 ///         match stream.write(unsent) {
@@ -96,25 +100,27 @@
 /// # assert!(flush(&mut Vec::new(), &mut unsent).unwrap() && unsent.is_empty());
 /// ```
 ///
-/// `write_all` and `read_exact` do not fit: when they meet `WouldBlock` they do not tell how far they came.
-/// (`read_to_end` keeps what it has read.) It is no waste to register for both directions from the start: writable is
-/// reported when it comes about, not over and over.
+/// `write_all` and `read_exact` do not fit: when they meet `WouldBlock` they do not tell how far
+/// they came. (`read_to_end` keeps what it has read.) It is no waste to register for both
+/// directions from the start: writable is reported when it comes about, not over and over.
 ///
-/// While a peer does not read, stop reading from it too, or limit what you keep for it. Otherwise it decides how much
-/// memory you use.
+/// While a peer does not read, stop reading from it too, or limit what you keep for it. Otherwise
+/// it decides how much memory you use.
 ///
 /// # Accepting
 ///
-/// One event may stand for many connections, so `accept` is repeated like any other operation. Its errors are often
-/// about one connection only: after `ConnectionAborted` take the next. When descriptors have run out (`EMFILE`), those
-/// who wait go on waiting, and no event will come for them: once a descriptor is free again, call `accept` again, or
+/// One event may stand for many connections, so `accept` is repeated like any other operation. Its
+/// errors are often about one connection only: after `ConnectionAborted` take the next. When
+/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event will come for
+/// them: once a descriptor is free again, call `accept` again, or
 /// [reregister](crate::Registry::reregister) the listener to be told of them.
 ///
 /// # Staying fair
 ///
-/// A peer that sends as fast as you read keeps such a loop busy for ever, and all the others waiting. If that matters,
-/// stop after so many rounds and *reregister*: what is ready is then reported again, behind the others' events. It
-/// costs one system call; [level triggering](trigger_modes) does without.
+/// A peer that sends as fast as you read keeps such a loop busy for ever, and all the others
+/// waiting. If that matters, stop after so many rounds and *reregister*: what is ready is then
+/// reported again, behind the others' events. It costs one system call; [level
+/// triggering](trigger_modes) does without.
 ///
 /// ```
 /// # use litio::net::UdpSocket;
@@ -152,26 +158,27 @@ pub mod draining {}
 
 /// Spurious events: an event is a reason to try, not a promise.
 ///
-/// An event may come although the operation then answers `WouldBlock`: another thread was faster, the kernel dropped a
-/// datagram with a wrong checksum, an earlier operation has taken everything already. No event is ever lost, but one
-/// too many is allowed. So:
+/// An event may come although the operation then answers `WouldBlock`: another thread was faster,
+/// the kernel dropped a datagram with a wrong checksum, an earlier operation has taken everything
+/// already. No event is ever lost, but one too many is allowed. So:
 ///
 /// - `WouldBlock` after an event is no error. Wait for the next.
-/// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at the emptiness of
-///   `events`.
+/// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at the
+///   emptiness of `events`.
 /// - What [`Event`](crate::event::Event) tells beyond readable and writable are hints.
 ///   [`is_read_closed`](crate::event::Event::is_read_closed) and
-///   [`is_write_closed`](crate::event::Event::is_write_closed) are never wrong when set, but need not be set; the truth
-///   is that `read` returns `Ok(0)`, or that `write` fails.
-/// - A source may have one event with two directions or two events with one each, as the system likes. Look at the
-///   source, not at the number of its events.
+///   [`is_write_closed`](crate::event::Event::is_write_closed) are never wrong when set, but need
+///   not be set; the truth is that `read` returns `Ok(0)`, or that `write` fails.
+/// - A source may have one event with two directions or two events with one each, as the system
+///   likes. Look at the source, not at the number of its events.
 ///
 /// # Events that come too late
 ///
-/// [`Events`](crate::Events) is a copy of what was the case when `poll` returned. If you deal with an event by closing
-/// another source, that one's event may still follow in the same batch. Should its token have been given to a new
-/// source meanwhile, the event seems to be the newcomer's. That does no harm if you follow the first rule; if you keep
-/// something dangerous behind a token, such as an index that must be valid, give tokens out only once:
+/// [`Events`](crate::Events) is a copy of what was the case when `poll` returned. If you deal with
+/// an event by closing another source, that one's event may still follow in the same batch. Should
+/// its token have been given to a new source meanwhile, the event seems to be the newcomer's. That
+/// does no harm if you follow the first rule; if you keep something dangerous behind a token, such
+/// as an index that must be valid, give tokens out only once:
 ///
 /// ```
 /// use litio::Token;
@@ -189,18 +196,19 @@ pub mod draining {}
 /// assert_ne!(tokens.next().unwrap(), token);
 /// ```
 ///
-/// What is promised: a `poll` that begins after [`deregister`](crate::Registry::deregister) has returned does not
-/// report the token.
+/// What is promised: a `poll` that begins after [`deregister`](crate::Registry::deregister) has
+/// returned does not report the token.
 pub mod spurious_events {}
 
 /// Connecting: start, wait, ask how it went.
 ///
-/// [`TcpStream::connect`](crate::net::TcpStream::connect) only begins. Register the stream with `WRITABLE`, wait for an
-/// event, and ask in this order:
+/// [`TcpStream::connect`](crate::net::TcpStream::connect) only begins. Register the stream with
+/// `WRITABLE`, wait for an event, and ask in this order:
 ///
 /// 1. [`take_error`](crate::net::TcpStream::take_error): `Some` means that it failed, and how.
-/// 2. [`peer_addr`](crate::net::TcpStream::peer_addr): `Ok` means connected; `NotConnected` that the event was
-///    spurious. Wait for the next: asking has armed the source again where that is needed.
+/// 2. [`peer_addr`](crate::net::TcpStream::peer_addr): `Ok` means connected; `NotConnected` that
+///    the event was spurious. Wait for the next: asking has armed the source again where that is
+///    needed.
 ///
 /// ```
 /// use litio::net::{TcpListener, TcpStream};
@@ -208,7 +216,7 @@ pub mod spurious_events {}
 /// use std::io::{self, ErrorKind};
 /// use std::time::{Duration, Instant};
 ///
-/// /// Connects, or fails after `limit`. A server would have this in its loop, for many streams at once.
+/// /// Connects, or fails after `limit`. A server has this in its loop, for many streams at once.
 /// fn connect(poll: &mut Poll, mut stream: TcpStream, limit: Duration) -> io::Result<TcpStream> {
 ///     let mut events = Events::with_capacity(8);
 ///     let deadline = Instant::now() + limit;
@@ -239,7 +247,8 @@ pub mod spurious_events {}
 /// let stream = connect(&mut poll, stream, Duration::from_secs(5))?;
 /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
 ///
-/// // Nobody listens here any more: that is told by `connect` itself or by an event, as the system likes.
+// Nobody listens here any more: `connect` itself tells, or an event, as the system likes.
+///
 /// let address = listener.local_addr()?;
 /// drop((listener, stream));
 /// let refused = TcpStream::connect(address)
@@ -249,18 +258,19 @@ pub mod spurious_events {}
 /// # }
 /// ```
 ///
-/// Unix sockets are connected at once, or not at all: `UnixStream::connect` may answer `WouldBlock` when the listener's
-/// queue is full, and there is no stream then. Try again later.
+/// Unix sockets are connected at once, or not at all: `UnixStream::connect` may answer `WouldBlock`
+/// when the listener's queue is full, and there is no stream then. Try again later.
 pub mod connecting {}
 
 /// Waking: make a poller return because of something that is not I/O.
 ///
-/// A [`Waker`](crate::Waker) makes the running `poll`, or else the next one, return with a readable event under the
-/// waker's token. A `Poll` may have many wakers, each with a token of its own: one for a queue, one for shutting down,
-/// one for a signal.
+/// A [`Waker`](crate::Waker) makes the running `poll`, or else the next one, return with a readable
+/// event under the waker's token. A `Poll` may have many wakers, each with a token of its own: one
+/// for a queue, one for shutting down, one for a signal.
 ///
-/// Wakes *coalesce*: any number of them before the poller gets there make one event. So a waker says "look", not how
-/// often. Put what there is to say elsewhere, **before** you wake, and take all of it when you see the event:
+/// Wakes *coalesce*: any number of them before the poller gets there make one event. So a waker
+/// says "look", not how often. Put what there is to say elsewhere, **before** you wake, and take
+/// all of it when you see the event:
 ///
 /// ```
 /// use litio::{Events, Poll, Token, Waker};
@@ -309,20 +319,24 @@ pub mod connecting {}
 /// # }
 /// ```
 ///
-/// A wake counts while its waker lives: dropping the waker frees its place and takes back what was not yet delivered.
-/// Share it in an [`Arc`](std::sync::Arc). It may outlive the `Poll`, and does nothing then.
+/// A wake counts while its waker lives: dropping the waker frees its place and takes back what was
+/// not yet delivered. Share it in an [`Arc`](std::sync::Arc). It may outlive the `Poll`, and does
+/// nothing then.
 ///
 /// # Cost
 ///
-/// To a poller that is busy, or has been woken already, a wake costs a few nanoseconds and no system call; to one that
-/// sleeps, one system call. It is not necessary to find out first whether the poller sleeps.
+/// To a poller that is busy, or has been woken already, a wake costs a few nanoseconds and no
+/// system call; to one that sleeps, one system call. It is not necessary to find out first whether
+/// the poller sleeps.
 ///
-/// Where a `Poll` is a descriptor (epoll, kqueue, event ports), it can be watched by another poller, which sees wakes
-/// too. Once its descriptor has been asked for, the first wake of each batch makes the system call always.
+/// Where a `Poll` is a descriptor (epoll, kqueue, event ports), it can be watched by another
+/// poller, which sees wakes too. Once its descriptor has been asked for, the first wake of each
+/// batch makes the system call always.
 ///
 /// # Signal handlers
 ///
-/// [`wake`](crate::Waker::wake) takes no lock, allocates nothing and keeps `errno`, so a signal handler may call it:
+/// [`wake`](crate::Waker::wake) takes no lock, allocates nothing and keeps `errno`, so a signal
+/// handler may call it:
 ///
 /// ```
 /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
@@ -372,14 +386,16 @@ pub mod waking {}
 /// | [`.level()`](crate::Interest::level) | from every `poll` while the source is ready | nothing to do |
 /// | [`.oneshot()`](crate::Interest::oneshot) | once, whatever the direction | none until [`reregister`](crate::Registry::reregister) |
 ///
-/// The mode is part of the [`Interest`](crate::Interest), so every source takes it, your own included. `|` takes the
-/// stronger of two: one-shot before level before edge.
+/// The mode is part of the [`Interest`](crate::Interest), so every source takes it, your own
+/// included. `|` takes the stronger of two: one-shot before level before edge.
 ///
-/// **Edge** costs least: a source that is drained needs no further system call to be heard of again.
+/// **Edge** costs least: a source that is drained needs no further system call to be heard of
+/// again.
 ///
-/// **Level** is for when you do not want to drain: one message per event for fairness, a reader that must leave data
-/// for somebody else, a descriptor that has to stay blocking. Do not ask for `WRITABLE` in this mode while you have
-/// nothing to write: a socket is writable nearly always, and `poll` will not sleep.
+/// **Level** is for when you do not want to drain: one message per event for fairness, a reader
+/// that must leave data for somebody else, a descriptor that has to stay blocking. Do not ask for
+/// `WRITABLE` in this mode while you have nothing to write: a socket is writable nearly always, and
+/// `poll` will not sleep.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -404,8 +420,8 @@ pub mod waking {}
 /// # }
 /// ```
 ///
-/// **One-shot** is for handing the source to somebody else who gives it back with `reregister`: a pool of workers, say,
-/// none of whom must meet another at the same connection.
+/// **One-shot** is for handing the source to somebody else who gives it back with `reregister`: a
+/// pool of workers, say, none of whom must meet another at the same connection.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -439,10 +455,11 @@ pub mod trigger_modes {}
 ///
 /// # From `poll`
 ///
-/// `Interrupted` means that a signal arrived. Call again; with [`poll_until`](crate::Poll::poll_until) the deadline
-/// stays what it was, with [`poll`](crate::Poll::poll) the timeout begins anew. This is not only for programs with
-/// signal handlers: on Linux, stopping a program and letting it go on is enough. `events` is empty whenever `poll`
-/// returns an error: what is there to report is reported first.
+/// `Interrupted` means that a signal arrived. Call again; with
+/// [`poll_until`](crate::Poll::poll_until) the deadline stays what it was, with
+/// [`poll`](crate::Poll::poll) the timeout begins anew. This is not only for programs with signal
+/// handlers: on Linux, stopping a program and letting it go on is enough. `events` is empty
+/// whenever `poll` returns an error: what is there to report is reported first.
 ///
 /// ```
 /// use litio::{Events, Poll};
@@ -458,20 +475,23 @@ pub mod trigger_modes {}
 ///     }
 /// }
 /// # let mut poll = Poll::new().unwrap();
-/// # wait(&mut poll, &mut Events::with_capacity(1), Instant::now() + Duration::from_millis(1)).unwrap();
+/// # let deadline = Instant::now() + Duration::from_millis(1);
+/// # wait(&mut poll, &mut Events::with_capacity(1), deadline).unwrap();
 /// ```
 ///
-/// `InvalidInput` means that `events` has capacity 0. Anything else is the system's and means trouble.
+/// `InvalidInput` means that `events` has capacity 0. Anything else is the system's and means
+/// trouble.
 ///
 /// # From operations
 ///
 /// - `WouldBlock`: not now. Wait for an event.
 /// - `Interrupted`: hardly ever from an operation that does not wait. Repeat it.
-/// - Everything else is what became of the source. [`is_error`](crate::event::Event::is_error) is only a hint that the
-///   next operation, or `take_error`, will say so; on some systems it does not come. A program that tries the operation
-///   at every event learns of all errors without looking at it.
-/// - A datagram socket may report what happened to an *earlier* datagram, for example `ConnectionRefused` because a
-///   peer is gone. It goes on working for all the others.
+/// - Everything else is what became of the source. [`is_error`](crate::event::Event::is_error) is
+///   only a hint that the next operation, or `take_error`, will say so; on some systems it does not
+///   come. A program that tries the operation at every event learns of all errors without looking
+///   at it.
+/// - A datagram socket may report what happened to an *earlier* datagram, for example
+///   `ConnectionRefused` because a peer is gone. It goes on working for all the others.
 ///
 /// # From registering
 ///
@@ -482,20 +502,21 @@ pub mod trigger_modes {}
 /// | `Unsupported` | this system cannot detect a direction that was asked for, such as `PRIORITY` |
 /// | as the system gave it | for example `EPERM` from epoll for a regular file |
 ///
-/// A `register` that fails leaves no trace: correct the cause and try again. In release builds kqueue cannot tell a
-/// double registration, and replaces the first.
+/// A `register` that fails leaves no trace: correct the cause and try again. In release builds
+/// kqueue cannot tell a double registration, and replaces the first.
 ///
 /// The code of the system is kept: [`raw_os_error`](std::io::Error::raw_os_error).
 pub mod errors {}
 
 /// Closing and deregistering: what happens to a source at the end.
 ///
-/// **Dropping** one of Litio's sources while it is registered is fine: it deregisters and closes. The exception is a
-/// source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a child process that inherited it): epoll and
-/// kqueue forget it only when the last duplicate is closed, and report it until then. Deregister it first.
+/// **Dropping** one of Litio's sources while it is registered is fine: it deregisters and closes.
+/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a child
+/// process that inherited it): epoll and kqueue forget it only when the last duplicate is closed,
+/// and report it until then. Deregister it first.
 ///
-/// **Deregister** as well what goes on living outside the loop: a stream that is handed to blocking code, or to another
-/// `Poll`. It stays non-blocking.
+/// **Deregister** as well what goes on living outside the loop: a stream that is handed to blocking
+/// code, or to another `Poll`. It stays non-blocking.
 ///
 /// ```
 /// use litio::net::TcpStream;
@@ -517,24 +538,27 @@ pub mod errors {}
 ///
 /// # The end of a stream
 ///
-/// The peer has finished when `read` returns `Ok(0)`: after all that it sent, so read on until then even if the event
-/// says [`is_read_closed`](crate::event::Event::is_read_closed). It may still be reading what *you* write.
+/// The peer has finished when `read` returns `Ok(0)`: after all that it sent, so read on until then
+/// even if the event says [`is_read_closed`](crate::event::Event::is_read_closed). It may still be
+/// reading what *you* write.
 ///
-/// To finish politely yourself: write everything, `shutdown(Shutdown::Write)`, read until `Ok(0)`, drop. Whoever drops
-/// a stream with unread data in it has TCP reset the connection, and the peer may lose what was on its way.
+/// To finish politely yourself: write everything, `shutdown(Shutdown::Write)`, read until `Ok(0)`,
+/// drop. Whoever drops a stream with unread data in it has TCP reset the connection, and the peer
+/// may lose what was on its way.
 ///
 /// # What comes after deregistering
 ///
 /// No `poll` that begins after `deregister` has returned reports the token. Events that are in an
-/// [`Events`](crate::Events) already stay there: see [late events](spurious_events#events-that-come-too-late).
+/// [`Events`](crate::Events) already stay there: see [late
+/// events](spurious_events#events-that-come-too-late).
 pub mod closing {}
 
 /// Sources of your own: anything with a descriptor, and things without.
 ///
 /// # A type that holds a source
 ///
-/// A type that holds a source is one when it passes on the three methods of [`Source`](crate::event::Source). The
-/// trigger mode goes along in the interest.
+/// A type that holds a source is one when it passes on the three methods of
+/// [`Source`](crate::event::Source). The trigger mode goes along in the interest.
 ///
 /// ```
 /// use litio::event::Source;
@@ -548,11 +572,21 @@ pub mod closing {}
 /// }
 ///
 /// impl Source for Session {
-///     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///     fn register(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
 ///         self.stream.register(registry, token, interests)
 ///     }
 ///
-///     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///     fn reregister(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
 ///         self.stream.reregister(registry, token, interests)
 ///     }
 ///
@@ -564,10 +598,10 @@ pub mod closing {}
 ///
 /// # A descriptor
 ///
-/// What Litio has no type for goes into an [`IoSource`](crate::IoSource): a timerfd, inotify, a netlink socket, a
-/// terminal, a socket of another library. It must be non-blocking. Do its I/O through [`do_io`](crate::IoSource::do_io)
-/// and name the direction in which it can block: where the system has no edges of its own, that is how Litio learns to
-/// watch again.
+/// What Litio has no type for goes into an [`IoSource`](crate::IoSource): a timerfd, inotify, a
+/// netlink socket, a terminal, a socket of another library. It must be non-blocking. Do its I/O
+/// through [`do_io`](crate::IoSource::do_io) and name the direction in which it can block: where
+/// the system has no edges of its own, that is how Litio learns to watch again.
 ///
 /// ```
 /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
@@ -598,35 +632,37 @@ pub mod closing {}
 /// # #[cfg(not(unix))] fn main() {}
 /// ```
 ///
-/// There is no `Deref`: I/O past the source would go unseen. What cannot block (addresses, options) is free to use
-/// [`get`](crate::IoSource::get).
+/// There is no `Deref`: I/O past the source would go unseen. What cannot block (addresses, options)
+/// is free to use [`get`](crate::IoSource::get).
 ///
-/// Operations that Litio's own types lack, `recvmsg` say, go through their `try_io_for` in the same way. Mio's `try_io`
-/// is there too; it does not know the direction and arms all of them, so that it may cause an event too many.
+/// Operations that Litio's own types lack, `recvmsg` say, go through their `try_io_for` in the same
+/// way. Mio's `try_io` is there too; it does not know the direction and arms all of them, so that
+/// it may cause an event too many.
 ///
 /// # A borrowed descriptor
 ///
-/// `unix::SourceFd` registers a descriptor that belongs to somebody else. Litio sees nothing of its I/O then. On epoll
-/// and kqueue that makes no difference. On the other systems it behaves as if level-triggered, with limits: what has
-/// been reported and is still there is reported again after 1 ms, then 2 ms, and so on up to 64 ms, until it is
-/// reregistered. No readiness is lost, but `IoSource` is quicker and costs less.
+/// `unix::SourceFd` registers a descriptor that belongs to somebody else. Litio sees nothing of its
+/// I/O then. On epoll and kqueue that makes no difference. On the other systems it behaves as if
+/// level-triggered, with limits: what has been reported and is still there is reported again after
+/// 1 ms, then 2 ms, and so on up to 64 ms, until it is reregistered. No readiness is lost, but
+/// `IoSource` is quicker and costs less.
 ///
 /// # Something without a descriptor
 ///
-/// A source need not be known to the system. A queue, say, makes a [`Waker`](crate::Waker) in `register`, with the
-/// token it is given, and wakes when it has something. `examples/custom_source` has such a channel, and a timer of the
-/// Linux kernel.
+/// A source need not be known to the system. A queue, say, makes a [`Waker`](crate::Waker) in
+/// `register`, with the token it is given, and wakes when it has something.
+/// `examples/custom_source` has such a channel, and a timer of the Linux kernel.
 pub mod own_sources {}
 
 /// Several threads: who may do what at the same time.
 ///
 /// - **One thread polls** a `Poll`: `poll` takes `&mut self`.
-/// - **Any thread registers**, with a clone of the [`Registry`](crate::Registry), also while the poller sleeps. It
-///   takes effect at once.
+/// - **Any thread registers**, with a clone of the [`Registry`](crate::Registry), also while the
+///   poller sleeps. It takes effect at once.
 /// - **Any thread wakes** ([Waking](waking)).
-/// - **Any thread does I/O.** All of Litio's sources are `Send` and `Sync`, their operations take `&self` (streams are
-///   read and written as `&TcpStream`, like std's). If two threads read from the same stream, each byte goes to one of
-///   them, and who gets the `WouldBlock` does not matter.
+/// - **Any thread does I/O.** All of Litio's sources are `Send` and `Sync`, their operations take
+///   `&self` (streams are read and written as `&TcpStream`, like std's). If two threads read from
+///   the same stream, each byte goes to one of them, and who gets the `WouldBlock` does not matter.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -654,34 +690,37 @@ pub mod own_sources {}
 ///
 /// # Using all processors
 ///
-/// Give each thread a `Poll` of its own, and each connection to one of the threads: nothing is shared then, and nobody
-/// waits for anybody. One thread accepts and hands the streams out, through a queue and a waker for each of the others.
-/// Or each thread has a listener of its own on the same address with `SO_REUSEPORT` (through the crate socket2), and
-/// the kernel hands out.
+/// Give each thread a `Poll` of its own, and each connection to one of the threads: nothing is
+/// shared then, and nobody waits for anybody. One thread accepts and hands the streams out, through
+/// a queue and a waker for each of the others. Or each thread has a listener of its own on the same
+/// address with `SO_REUSEPORT` (through the crate socket2), and the kernel hands out.
 ///
-/// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do; workers answer through
-/// a queue and a waker. [One-shot](trigger_modes) registrations keep two of them from meeting at the same source.
+/// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do;
+/// workers answer through a queue and a waker. [One-shot](trigger_modes) registrations keep two of
+/// them from meeting at the same source.
 pub mod threads {}
 
 /// Short reads: when the call that only answers `WouldBlock` can be spared.
 ///
-/// A loop that reads until `WouldBlock` makes one call more than there is data. Mostly the call before has already
-/// told: it got fewer bytes than it asked for. On every platform, a read of `0 < n < asked` bytes from a
-/// [`TcpStream`](crate::net::TcpStream), a `UnixStream` or a pipe counts as a `WouldBlock`: the next byte that arrives
-/// makes an event. (For a vectored read, `asked` is the sum of the buffers.) The same goes for a short write and the
-/// next room. The types say so: `SHORT_READ_DRAINS`.
+/// A loop that reads until `WouldBlock` makes one call more than there is data. Mostly the call
+/// before has already told: it got fewer bytes than it asked for. On every platform, a read of `0 <
+/// n < asked` bytes from a [`TcpStream`](crate::net::TcpStream), a `UnixStream` or a pipe counts as
+/// a `WouldBlock`: the next byte that arrives makes an event. (For a vectored read, `asked` is the
+/// sum of the buffers.) The same goes for a short write and the next room. The types say so:
+/// `SHORT_READ_DRAINS`.
 ///
 /// **It is not safe to stop** after a short read
 ///
 /// - if the last event had [`is_read_closed`](crate::event::Event::is_read_closed),
-///   [`is_write_closed`](crate::event::Event::is_write_closed) or [`is_error`](crate::event::Event::is_error). Data and
-///   end that arrived together are one edge: after the data, nothing will announce the end;
-/// - if the peer sends urgent data, passes descriptors, or writes into a pipe in packet mode (`O_DIRECT`): these end a
-///   read early while there is more.
+///   [`is_write_closed`](crate::event::Event::is_write_closed) or
+///   [`is_error`](crate::event::Event::is_error). Data and end that arrived together are one edge:
+///   after the data, nothing will announce the end;
+/// - if the peer sends urgent data, passes descriptors, or writes into a pipe in packet mode
+///   (`O_DIRECT`): these end a read early while there is more.
 ///
-/// **It does not apply** to `Ok(0)`, to `peek`, to datagrams and `SOCK_SEQPACKET`, to `accept`, to `recvmsg` and
-/// whatever else runs in `try_io`, to terminals, nor to anything registered through `SourceFd`. In all these cases go
-/// on until `WouldBlock`.
+/// **It does not apply** to `Ok(0)`, to `peek`, to datagrams and `SOCK_SEQPACKET`, to `accept`, to
+/// `recvmsg` and whatever else runs in `try_io`, to terminals, nor to anything registered through
+/// `SourceFd`. In all these cases go on until `WouldBlock`.
 ///
 /// ```
 /// use litio::event::Event;
@@ -741,7 +780,8 @@ pub mod short_reads {}
 
 /// Portability: what differs from system to system.
 ///
-/// A program that follows the rules of this guide need not know which selector serves it. What remains:
+/// A program that follows the rules of this guide need not know which selector serves it. What
+/// remains:
 ///
 /// | | epoll | kqueue | event ports | poll(2) | AFD |
 /// |---|---|---|---|---|---|
@@ -757,15 +797,17 @@ pub mod short_reads {}
 /// | `Interest::AIO`, `LIO` | `Unsupported` | where the system has them | `Unsupported` | `Unsupported` | `Unsupported` |
 /// | `Poll` and `Registry` have a descriptor | yes | yes | yes | no | no |
 ///
-/// illumos has epoll and event ports, WASI preview 1 has a call of its own and no wakers. `PLATFORMS.md` in the
-/// repository says which one serves, and for every platform how it is tested and when it last was.
+/// illumos has epoll and event ports, WASI preview 1 has a call of its own and no wakers.
+/// `PLATFORMS.md` in the repository says which one serves, and for every platform how it is tested
+/// and when it last was.
 ///
-/// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` puts poll(2) in the place of epoll: the way to see whether a
-/// program relies on something that only epoll does.
+/// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` puts poll(2) in the place of epoll: the way
+/// to see whether a program relies on something that only epoll does.
 ///
-/// The same everywhere: every socket, pipe and accepted connection is non-blocking and close-on-exec; timeouts are
-/// never rounded down and [`Duration::MAX`](std::time::Duration::MAX) is fine; at most
-/// [`Events::capacity`](crate::Events::capacity) events come with a call, and the others with the next.
+/// The same everywhere: every socket, pipe and accepted connection is non-blocking and
+/// close-on-exec; timeouts are never rounded down and [`Duration::MAX`](std::time::Duration::MAX)
+/// is fine; at most [`Events::capacity`](crate::Events::capacity) events come with a call, and the
+/// others with the next.
 ///
 /// # Do not rely on
 ///
@@ -782,35 +824,37 @@ pub mod portability {}
 /// mio = { package = "litio", version = "0.1", features = ["os-poll", "net"] }
 /// ```
 ///
-/// Everything of mio 1.2 is here under the same names, so the code stays as it is. (Or write `litio = "0.1"` and
-/// rename.) Mio's features are accepted and mean nothing: all is always there. Only `log` is a real one, on by default
-/// as in mio.
+/// Everything of mio 1.2 is here under the same names, so the code stays as it is. (Or write `litio
+/// = "0.1"` and rename.) Mio's features are accepted and mean nothing: all is always there. Only
+/// `log` is a real one, on by default as in mio.
 ///
 /// # What behaves better
 ///
-/// - A `Poll` may have several [`Waker`](crate::Waker)s, and a dropped one frees its place. Mio allows one.
+/// - A `Poll` may have several [`Waker`](crate::Waker)s, and a dropped one frees its place. Mio
+///   allows one.
 /// - `wake` makes a system call only when the poller sleeps.
-/// - Only the direction that would block is armed again. With mio on systems without edges, reading made a writable
-///   socket report again and again.
+/// - Only the direction that would block is armed again. With mio on systems without edges, reading
+///   made a writable socket report again and again.
 /// - A registration that failed leaves no trace, so that a second attempt is not refused.
 /// - Timeouts below a millisecond are kept on Linux.
 /// - `Iter::size_hint` and `count` are right when the iterator has advanced.
 ///
 /// # What is new
 ///
-/// [Level and one-shot](trigger_modes), [`IoSource`](crate::IoSource), [`Poll::poll_until`](crate::Poll::poll_until),
-/// [`Poll::set_spin`](crate::Poll::set_spin), [`Events::len`](crate::Events::len),
-/// [`Event::new`](crate::event::Event::new) for tests, `try_io_for`, the [short-read rule](short_reads), and all five
-/// directions of [`Interest`](crate::Interest) as constants on every system.
+/// [Level and one-shot](trigger_modes), [`IoSource`](crate::IoSource),
+/// [`Poll::poll_until`](crate::Poll::poll_until), [`Poll::set_spin`](crate::Poll::set_spin),
+/// [`Events::len`](crate::Events::len), [`Event::new`](crate::event::Event::new) for tests,
+/// `try_io_for`, the [short-read rule](short_reads), and all five directions of
+/// [`Interest`](crate::Interest) as constants on every system.
 ///
 /// # What to look at
 ///
-/// - Code that has its own constants under `cfg` because mio lacked `Interest::PRIORITY` on a system compiles now, and
-///   gets `Unsupported` from `register` there.
+/// - Code that has its own constants under `cfg` because mio lacked `Interest::PRIORITY` on a
+///   system compiles now, and gets `Unsupported` from `register` there.
 /// - The text of `{:#?}` for an event differs, as mio reserved.
 ///
 /// # From mio 0.8
 ///
-/// `net::SocketAddr` for Unix sockets has been std's since mio 1.0: `std::os::unix::net::SocketAddr`, whose
-/// `as_abstract_name` replaces `as_abstract_namespace`.
+/// `net::SocketAddr` for Unix sockets has been std's since mio 1.0:
+/// `std::os::unix::net::SocketAddr`, whose `as_abstract_name` replaces `as_abstract_namespace`.
 pub mod migrating {}

@@ -1,7 +1,7 @@
 //! Interest: which readiness a registration asks for, and how it is triggered.
 //!
-//! One non-zero byte: five bits of directions and two of trigger mode, so that every [`Source`](crate::event::Source) passes
-//! the mode on without knowing of it.
+//! One non-zero byte: five bits of directions and two of trigger mode, so that every
+//! [`Source`](crate::event::Source) passes the mode on without knowing of it.
 
 use std::fmt;
 use std::num::NonZeroU8;
@@ -15,12 +15,12 @@ const PRIORITY: u8 = 1 << 4;
 const DIRECTIONS: u8 = READABLE | WRITABLE | AIO | LIO | PRIORITY;
 const MODE_SHIFT: u32 = 5;
 
-/// What a registration asks for: directions ([`READABLE`](Interest::READABLE), [`WRITABLE`](Interest::WRITABLE), …) and a
-/// trigger mode (edge unless told otherwise).
+/// What a registration asks for: directions ([`READABLE`](Interest::READABLE),
+/// [`WRITABLE`](Interest::WRITABLE), …) and a trigger mode (edge unless told otherwise).
 ///
-/// Combined with `|`. Only `READABLE` and `WRITABLE` are portable; the other directions exist on every platform, and
-/// [`Registry::register`](crate::Registry::register) answers [`Unsupported`](std::io::ErrorKind::Unsupported) where the
-/// system lacks them.
+/// Combined with `|`. Only `READABLE` and `WRITABLE` are portable; the other directions exist on
+/// every platform, and [`Registry::register`](crate::Registry::register) answers
+/// [`Unsupported`](std::io::ErrorKind::Unsupported) where the system lacks them.
 ///
 /// Errors and closed ends are reported whether asked for or not.
 ///
@@ -57,8 +57,9 @@ pub(crate) enum Mode {
     Edge = 0,
     Level = 1,
     OneShot = 2,
-    /// Edge, for a source without a hook in its operations ([`SourceFd`](crate::unix::SourceFd)): a backend that needs to
-    /// be told of `WouldBlock` cannot be, so it offers what is still ready again after a bounded time.
+    /// Edge, for a source without a hook in its operations ([`SourceFd`](crate::unix::SourceFd)): a
+    /// backend that needs to be told of `WouldBlock` cannot be, so it offers what is still ready
+    /// again after a bounded time.
     Paced = 3,
 }
 
@@ -67,11 +68,13 @@ impl Interest {
     pub const READABLE: Interest = Interest::of(READABLE);
     /// Ready to write, or a connection attempt has ended.
     pub const WRITABLE: Interest = Interest::of(WRITABLE);
-    /// Completion of POSIX asynchronous I/O. Apple, FreeBSD, DragonFly BSD; `Unsupported` elsewhere.
+    /// Completion of POSIX asynchronous I/O. Apple, FreeBSD, DragonFly BSD; `Unsupported`
+    /// elsewhere.
     pub const AIO: Interest = Interest::of(AIO);
     /// Completion of a `lio_listio(2)` list. FreeBSD; `Unsupported` elsewhere.
     pub const LIO: Interest = Interest::of(LIO);
-    /// Urgent data and other exceptional conditions (`EPOLLPRI`, `POLLPRI`). Linux and Android; `Unsupported` elsewhere.
+    /// Urgent data and other exceptional conditions (`EPOLLPRI`, `POLLPRI`). Linux and Android;
+    /// `Unsupported` elsewhere.
     pub const PRIORITY: Interest = Interest::of(PRIORITY);
 
     const fn of(bits: u8) -> Interest {
@@ -89,16 +92,19 @@ impl Interest {
         Interest::of(self.bits() & DIRECTIONS | (mode as u8) << MODE_SHIFT)
     }
 
-    /// Asks for the directions of both; the stronger trigger mode wins. The same as `|`, usable in constants.
+    /// Asks for the directions of both; the stronger trigger mode wins. The same as `|`, usable in
+    /// constants.
     #[must_use = "returns the union, changes nothing"]
-    #[allow(clippy::should_implement_trait)] // mio's name; there is no `Add` because `|` is the operator for sets
+    // Mio's name; there is no `Add` because `|` is the operator for sets.
+    #[allow(clippy::should_implement_trait)]
     pub const fn add(self, other: Interest) -> Interest {
         let (a, b) = (self.bits() >> MODE_SHIFT, other.bits() >> MODE_SHIFT);
         let mode = if a > b { a } else { b };
         Interest::of((self.bits() | other.bits()) & DIRECTIONS | mode << MODE_SHIFT)
     }
 
-    /// Takes the directions of `other` away and keeps the trigger mode; `None` if no direction is left.
+    /// Takes the directions of `other` away and keeps the trigger mode; `None` if no direction is
+    /// left.
     #[must_use = "returns the difference, changes nothing"]
     pub fn remove(self, other: Interest) -> Option<Interest> {
         let left = self.bits() & DIRECTIONS & !other.bits();
@@ -116,8 +122,8 @@ impl Interest {
         self.with_mode(Mode::Level)
     }
 
-    /// The same directions, one-shot: after one event of any direction nothing more is reported until
-    /// [`reregister`](crate::Registry::reregister).
+    /// The same directions, one-shot: after one event of any direction nothing more is reported
+    /// until [`reregister`](crate::Registry::reregister).
     ///
     /// ```
     /// # use litio::Interest;
@@ -179,8 +185,8 @@ impl Interest {
         }
     }
 
-    /// The same interest for a source that cannot tell when its operations would block. Edge only: the other modes do not
-    /// depend on being told.
+    /// The same interest for a source that cannot tell when its operations would block. Edge only:
+    /// the other modes do not depend on being told.
     #[allow(dead_code)] // SourceFd's; there is none on Windows
     pub(crate) const fn paced(self) -> Interest {
         match self.mode() {
@@ -189,8 +195,8 @@ impl Interest {
         }
     }
 
-    /// True if only [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE) are asked for, which every backend
-    /// can detect, or what else `supported` names.
+    /// True if only [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE) are asked
+    /// for, which every backend can detect, or what else `supported` names.
     pub(crate) fn is_within(self, supported: Interest) -> bool {
         self.bits() & DIRECTIONS & !supported.bits() == 0
     }
@@ -210,7 +216,8 @@ impl BitOrAssign for Interest {
     }
 }
 
-/// Prints `READABLE | WRITABLE`; a mode other than edge follows in parentheses: `READABLE (one-shot)`.
+/// Prints `READABLE | WRITABLE`; a mode other than edge follows in parentheses: `READABLE
+/// (one-shot)`.
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [(u8, &str); 5] = [

@@ -14,17 +14,18 @@ const ALL: Interest = Interest::READABLE
     .add(Interest::WRITABLE)
     .add(Interest::PRIORITY);
 
-/// Turns an object that owns a descriptor (a socket on Windows) into a [`Source`] whose operations re-arm it correctly on every
-/// platform. All of Litio's sockets are made of it.
+/// Turns an object that owns a descriptor (a socket on Windows) into a [`Source`] whose operations
+/// re-arm it correctly on every platform. All of Litio's sockets are made of it.
 ///
-/// The object must be non-blocking, and do its I/O through [`do_io`](IoSource::do_io), [`try_io`](IoSource::try_io) or
-/// [`try_io_for`](IoSource::try_io_for): where the system does not report edges by itself (Windows, poll(2), Solaris), a
-/// source that was reported ready is reported again only after one of these saw
-/// [`WouldBlock`](io::ErrorKind::WouldBlock). There is no `Deref`, so that I/O does not go past them unseen; use
-/// [`get`](IoSource::get) for what cannot block.
+/// The object must be non-blocking, and do its I/O through [`do_io`](IoSource::do_io),
+/// [`try_io`](IoSource::try_io) or [`try_io_for`](IoSource::try_io_for): where the system does not
+/// report edges by itself (Windows, poll(2), Solaris), a source that was reported ready is reported
+/// again only after one of these saw [`WouldBlock`](io::ErrorKind::WouldBlock). There is no
+/// `Deref`, so that I/O does not go past them unseen; use [`get`](IoSource::get) for what cannot
+/// block.
 ///
-/// Dropping it deregisters it, before the object closes. It costs nothing on epoll and kqueue: in release builds
-/// `size_of::<IoSource<T>>()` is `size_of::<T>()`.
+/// Dropping it deregisters it, before the object closes. It costs nothing on epoll and kqueue: in
+/// release builds `size_of::<IoSource<T>>()` is `size_of::<T>()`.
 ///
 /// # Examples
 ///
@@ -64,29 +65,31 @@ impl<T> IoSource<T> {
         IoSource(Attached::new(object))
     }
 
-    /// The object, for what cannot block: addresses, options. I/O on it directly is not seen, and the source not re-armed.
+    /// The object, for what cannot block: addresses, options. I/O on it directly is not seen, and
+    /// the source not re-armed.
     pub fn get(&self) -> &T {
         &self.0.inner
     }
 
-    /// The object, to be changed. See [`get`](IoSource::get). Replacing it while it is registered is a mistake: the
-    /// registration belongs to the old one.
+    /// The object, to be changed. See [`get`](IoSource::get). Replacing it while it is registered
+    /// is a mistake: the registration belongs to the old one.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.0.inner
     }
 
-    /// Gives the object back, deregistered where registrations are tracked. On epoll and kqueue it stays registered until it
-    /// is closed; deregister it first if it lives on.
+    /// Gives the object back, deregistered where registrations are tracked. On epoll and kqueue it
+    /// stays registered until it is closed; deregister it first if it lives on.
     pub fn into_inner(self) -> T {
         self.0.into_inner()
     }
 
-    /// Runs an operation on the object and, if it would have blocked, re-arms the directions of `interest`: those in which
-    /// it can block.
+    /// Runs an operation on the object and, if it would have blocked, re-arms the directions of
+    /// `interest`: those in which it can block.
     ///
     /// # Errors
     ///
-    /// Those of `operation`. If it would have blocked but the source cannot be re-armed, the error of that.
+    /// Those of `operation`. If it would have blocked but the source cannot be re-armed, the error
+    /// of that.
     #[inline]
     pub fn do_io<R>(
         &self,
@@ -96,8 +99,9 @@ impl<T> IoSource<T> {
         self.0.do_io(interest, operation)
     }
 
-    /// Runs an operation that uses the object by other means (a raw descriptor, a foreign library) and, if it would have
-    /// blocked, re-arms *every* direction that is registered. [`try_io_for`](IoSource::try_io_for) is the precise one.
+    /// Runs an operation that uses the object by other means (a raw descriptor, a foreign library)
+    /// and, if it would have blocked, re-arms *every* direction that is registered.
+    /// [`try_io_for`](IoSource::try_io_for) is the precise one.
     ///
     /// # Errors
     ///
@@ -107,8 +111,8 @@ impl<T> IoSource<T> {
         self.0.do_io(ALL, |_| operation())
     }
 
-    /// Runs an operation that uses the object by other means and, if it would have blocked, re-arms the directions of
-    /// `interest`.
+    /// Runs an operation that uses the object by other means and, if it would have blocked, re-arms
+    /// the directions of `interest`.
     ///
     /// # Errors
     ///
@@ -122,11 +126,12 @@ impl<T> IoSource<T> {
         self.0.do_io(interest, |_| operation())
     }
 
-    /// Runs a read or a write of a byte stream: as [`do_io`](IoSource::do_io), and a transfer of fewer bytes than were `asked`
-    /// for re-arms too.
+    /// Runs a read or a write of a byte stream: as [`do_io`](IoSource::do_io), and a transfer of
+    /// fewer bytes than were `asked` for re-arms too.
     ///
-    /// A stream that gave or took less than it was asked has nothing more for now, so the program may wait for the next event
-    /// without the call that would only answer `WouldBlock`. Ends of streams (`Ok(0)`) and errors re-arm nothing.
+    /// A stream that gave or took less than it was asked has nothing more for now, so the program
+    /// may wait for the next event without the call that would only answer `WouldBlock`. Ends of
+    /// streams (`Ok(0)`) and errors re-arm nothing.
     #[inline]
     pub fn transfer(
         &self,
@@ -137,8 +142,8 @@ impl<T> IoSource<T> {
         self.0.transfer(interest, asked, operation)
     }
 
-    /// Declares that the directions of `interest` would block, as if an operation had said so. Free where the system reports
-    /// edges by itself; does nothing for an object that is not registered.
+    /// Declares that the directions of `interest` would block, as if an operation had said so. Free
+    /// where the system reports edges by itself; does nothing for an object that is not registered.
     ///
     /// # Errors
     ///
@@ -233,8 +238,8 @@ impl<B: Backend, T> Attached<B, T> {
         if B::Registration::REARMS {
             if let Ok(done) = result {
                 if 0 < done && done < asked {
-                    // The bytes are moved already, and an error here must not lose them. A selector that could not be told
-                    // now is told by the next operation, which would block.
+                    // The bytes are moved already, and an error here must not lose them. A selector
+                    // that could not be told now is told by the next operation, which would block.
                     let _ = self.registration.rearm(interest);
                 }
             }

@@ -1,5 +1,55 @@
-//! The lightest metal I/O: non-blocking sockets and event notification with as little overhead as possible over the
-//! operating system.
+//! The lightest metal I/O: non-blocking TCP, UDP and Unix sockets, and event notification, with as
+//! little overhead as possible over the operating system.
+//!
+//! Litio offers everything that mio 1.2 offers, under the same names, and then what its users have
+//! asked for. It is the floor on which runtimes, servers and clients are built: no tasks, no
+//! timers, no threads, and no allocation once it runs.
+//!
+//! # How to use it
+//!
+//! Make a [`Poll`], [register](Registry::register) *sources* with it (sockets of [`net`], pipes,
+//! [your own](IoSource)), wait in [`Poll::poll`], and try what the [events](event::Event) announce
+//! until it answers [`WouldBlock`](std::io::ErrorKind::WouldBlock). The [`guide`] has a chapter for
+//! each matter.
+//!
+//! ```
+//! use litio::net::UdpSocket;
+//! use litio::{Events, Interest, Poll, Token};
+//! use std::io;
+//!
+//! # fn main() -> io::Result<()> {
+//! let mut poll = Poll::new()?;
+//! let mut events = Events::with_capacity(128);
+//!
+//! let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+//! poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+//! socket.send_to(b"hello", socket.local_addr()?)?;
+//!
+//! poll.poll(&mut events, None)?;
+//! for event in &events {
+//!     let mut buffer = [0; 64];
+//!     while event.token() == Token(0) {
+//!         match socket.recv_from(&mut buffer) {
+//!             Ok((length, _)) => assert_eq!(&buffer[..length], b"hello"),
+//!             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+//!             Err(error) => return Err(error),
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Coming from mio
+//!
+//! One line of Cargo.toml: `mio = { package = "litio", version = "0.1" }`. mio's [feature
+//! names](features) are accepted. [`guide::migrating`] says what differs.
+//!
+//! # Platforms
+//!
+//! The event queue is epoll on Linux and Android, kqueue on Apple's systems and the BSDs, event
+//! ports on Solaris and illumos, a completion port with AFD on Windows, poll(2) elsewhere.
+//! PLATFORMS.md in the repository says what was tested how.
 
 #[macro_use]
 mod trace;
@@ -34,3 +84,11 @@ pub mod event {
     pub use crate::events::{Event, Events, Iter, Readiness};
     pub use crate::registry::Source;
 }
+
+/// The features of the crate.
+///
+/// | feature | default | what it does |
+/// |---|---|---|
+/// | `log` | yes | records at trace level (crate `log`) for register, reregister and deregister |
+/// | `os-poll`, `os-ext`, `net` | no | nothing: mio's names, accepted so that its users need to change one line only. What they stand for is always there |
+pub mod features {}

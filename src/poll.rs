@@ -11,8 +11,9 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 
 /// Waits for events of all the [sources](crate::event::Source) registered with it.
 ///
-/// One thread polls at a time; any thread may register through a [`Registry`] or wake through a [`Waker`](crate::Waker)
-/// meanwhile, with effect at once. Dropping the `Poll` closes the event queue; sources stay usable, unregistered.
+/// One thread polls at a time; any thread may register through a [`Registry`] or wake through a
+/// [`Waker`](crate::Waker) meanwhile, with effect at once. Dropping the `Poll` closes the event
+/// queue; sources stay usable, unregistered.
 ///
 /// # Examples
 ///
@@ -48,8 +49,8 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 ///
 /// # System calls
 ///
-/// epoll_create1(2), kqueue(2), port_create(3C), `CreateIoCompletionPort`; none for poll(2) but the pipe or eventfd that
-/// interrupts it.
+/// epoll_create1(2), kqueue(2), port_create(3C), `CreateIoCompletionPort`; none for poll(2) but the
+/// pipe or eventfd that interrupts it.
 pub struct Poll {
     reactor: Reactor<Serving>,
     registry: Registry,
@@ -75,42 +76,46 @@ impl Poll {
         &self.registry
     }
 
-    /// Waits until a registered source is ready, [`Waker::wake`](crate::Waker::wake) is called, or `timeout` has passed.
+    /// Waits until a registered source is ready, [`Waker::wake`](crate::Waker::wake) is called, or
+    /// `timeout` has passed.
     ///
-    /// Replaces the contents of `events`. At most [`Events::capacity`] events are reported; others follow with the next call.
-    /// `None` waits for ever; `Some(Duration::ZERO)` asks and returns at once. When the timeout passes, the answer is `Ok`
-    /// and `events` is empty.
+    /// Replaces the contents of `events`. At most [`Events::capacity`] events are reported; others
+    /// follow with the next call. `None` waits for ever; `Some(Duration::ZERO)` asks and returns at
+    /// once. When the timeout passes, the answer is `Ok` and `events` is empty.
     ///
-    /// It may, rarely, return early without events. Events may be spurious: try the operation and expect
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// It may, rarely, return early without events. Events may be spurious: try the operation and
+    /// expect [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     ///
-    /// [`Interrupted`](io::ErrorKind::Interrupted) if a signal arrived; call again. [`InvalidInput`](io::ErrorKind::InvalidInput)
-    /// if the capacity of `events` is 0. Otherwise the error of the system call. `events` is empty then: an error is returned
-    /// only when there is no event to report.
+    /// [`Interrupted`](io::ErrorKind::Interrupted) if a signal arrived; call again.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the capacity of `events` is 0. Otherwise
+    /// the error of the system call. `events` is empty then: an error is returned only when there
+    /// is no event to report.
     ///
     /// # Platform notes
     ///
-    /// The timeout is never rounded down. It is kept to the nanosecond (that is, to the accuracy of the system's timers) on
-    /// Linux since 5.11, kqueue and event ports; rounded up to a millisecond on older Linux, Android, poll(2) and Windows. Any
-    /// `Duration` is fine, `Duration::MAX` too.
+    /// The timeout is never rounded down. It is kept to the nanosecond (that is, to the accuracy of
+    /// the system's timers) on Linux since 5.11, kqueue and event ports; rounded up to a
+    /// millisecond on older Linux, Android, poll(2) and Windows. Any `Duration` is fine,
+    /// `Duration::MAX` too.
     ///
     /// With no source registered it sleeps all the same, except on WASI preview 1.
     ///
     /// # System calls
     ///
-    /// epoll_wait(2), or epoll_pwait2(2) for a timeout that is not whole milliseconds; kevent(2), port_getn(3C), poll(2),
-    /// `GetQueuedCompletionStatusEx`. One each call.
+    /// epoll_wait(2), or epoll_pwait2(2) for a timeout that is not whole milliseconds; kevent(2),
+    /// port_getn(3C), poll(2), `GetQueuedCompletionStatusEx`. One each call.
     #[inline]
     pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.reactor.poll(events, timeout)
     }
 
-    /// Waits as [`poll`](Poll::poll) does, until an instant. One that has passed asks and returns at once.
+    /// Waits as [`poll`](Poll::poll) does, until an instant. One that has passed asks and returns
+    /// at once.
     ///
-    /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events that did not concern it,
-    /// need not work out what is left of its time.
+    /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
+    /// that did not concern it, need not work out what is left of its time.
     ///
     /// # Errors
     ///
@@ -138,11 +143,13 @@ impl Poll {
         )
     }
 
-    /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at once.
+    /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at
+    /// once.
     ///
-    /// Falling asleep and being woken by the scheduler costs some 10 to 50 µs. A budget of that order trades the processor's
-    /// time for it: it pays where events follow each other closely and a processor can be spared, and only there. The budget
-    /// counts against the timeout. While the poller spins, wakes make no system call.
+    /// Falling asleep and being woken by the scheduler costs some 10 to 50 µs. A budget of that
+    /// order trades the processor's time for it: it pays where events follow each other closely and
+    /// a processor can be spared, and only there. The budget counts against the timeout. While the
+    /// poller spins, wakes make no system call.
     ///
     /// # Examples
     ///
@@ -172,7 +179,8 @@ pub(crate) struct Reactor<B: Backend> {
     pub(crate) spin: Duration,
     /// With room for one event, wakes and I/O take turns: whose turn it is.
     is_turn_of_wakes: bool,
-    /// A wake was delivered before its knock came: that one will rouse a later `select` for nothing.
+    /// A wake was delivered before its knock came: that one will rouse a later `select` for
+    /// nothing.
     is_knock_due: bool,
 }
 
@@ -187,8 +195,9 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// The common case is inlined down to the system call and has few branches: behind one, a processor predicts neither
-    /// branches nor returns, and each would cost as much as the rest of the work here.
+    /// The common case is inlined down to the system call and has few branches: behind one, a
+    /// processor predicts neither branches nor returns, and each would cost as much as the rest of
+    /// the work here.
     #[inline(always)]
     pub(crate) fn poll(
         &mut self,
@@ -208,7 +217,8 @@ impl<B: Backend> Reactor<B> {
             Ok(Knocked::No) if !self.hub.wakes.is_owed_a_take(false) => Ok(()),
             result => {
                 let outcome = self.conclude(events, is_blocking, result);
-                // Somebody has knocked who was not there when this began, so the clock was not read.
+                // Somebody has knocked who was not there when this began, so the clock was not
+                // read.
                 let time_is_unknown = Patience {
                     left: timeout,
                     since: None,
@@ -274,7 +284,8 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a wake is pending.
+    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a
+    /// wake is pending.
     #[inline(always)]
     fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
         let is_blocking = timeout != Some(Duration::ZERO);
@@ -292,7 +303,8 @@ impl<B: Backend> Reactor<B> {
                 .select(&mut self.buffer, events.room(places), timeout),
         };
         let result = match result {
-            // A wake kept it from sleeping and is gone now, with its waker: as a knock that finds nothing.
+            // A wake kept it from sleeping and is gone now, with its waker: as a knock that finds
+            // nothing.
             Ok(_) if is_blocking && !sleeps => Ok(Knocked::Yes),
             result => result,
         };
@@ -334,8 +346,9 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// How many events a `select` that does not sleep may report, so that there is room for the wakes that are pending. At
-    /// least one; if there is room for one only, wakes and I/O take turns.
+    /// How many events a `select` that does not sleep may report, so that there is room for the
+    /// wakes that are pending. At least one; if there is room for one only, wakes and I/O take
+    /// turns.
     #[inline]
     fn places_for_io(&mut self, capacity: usize) -> usize {
         match self.hub.wakes.pending() {
@@ -361,7 +374,8 @@ enum Outcome {
 /// What is left of a `poll`'s timeout.
 struct Patience {
     left: Option<Duration>,
-    /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where it is likely to be needed.
+    /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where
+    /// it is likely to be needed.
     since: Option<Instant>,
 }
 
@@ -375,7 +389,8 @@ impl Patience {
         }
     }
 
-    /// Counts the time that has passed; false if none is left, or if that is unknown, so that a timeout is never restarted.
+    /// Counts the time that has passed; false if none is left, or if that is unknown, so that a
+    /// timeout is never restarted.
     fn goes_on(&mut self) -> bool {
         let (Some(left), Some(since)) = (self.left, self.since) else {
             return self.left.is_none();

@@ -11,8 +11,8 @@ use crate::wake_state::WakeState;
 
 /// Registers [sources](Source) with a [`Poll`](crate::Poll), from any thread, also while it polls.
 ///
-/// Obtained from [`Poll::registry`](crate::Poll::registry). It stays usable after the `Poll` is gone; nothing is reported
-/// then.
+/// Obtained from [`Poll::registry`](crate::Poll::registry). It stays usable after the `Poll` is
+/// gone; nothing is reported then.
 ///
 /// # Examples
 ///
@@ -56,23 +56,25 @@ impl Registry {
 
     /// Registers a source: from now on `poll` reports its readiness under `token`.
     ///
-    /// If the source is ready already, the next `poll` says so. With the default mode, edge, later events are promised only
-    /// after an operation on the source returned [`WouldBlock`](io::ErrorKind::WouldBlock); see
-    /// [`Interest`] for the others.
+    /// If the source is ready already, the next `poll` says so. With the default mode, edge, later
+    /// events are promised only after an operation on the source returned
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock); see [`Interest`] for the others.
     ///
     /// The call is forwarded to [`Source::register`].
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered, with this or (noticed in debug builds,
-    /// and always where a source is tracked) with another `Poll`; in release builds kqueue does not notice and replaces the
-    /// registration. [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot detect a direction of `interests`.
-    /// Otherwise the system's error, such as `EPERM` for a regular file on epoll. A call that fails leaves no trace.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered, with this or
+    /// (noticed in debug builds, and always where a source is tracked) with another `Poll`; in
+    /// release builds kqueue does not notice and replaces the registration.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot detect a direction of
+    /// `interests`. Otherwise the system's error, such as `EPERM` for a regular file on epoll. A
+    /// call that fails leaves no trace.
     ///
     /// # System calls
     ///
-    /// epoll_ctl(2), kevent(2), port_associate(3C); none for poll(2) unless the poller sleeps; `IOCTL_AFD_POLL` is sent by the
-    /// next `poll`.
+    /// epoll_ctl(2), kevent(2), port_associate(3C); none for poll(2) unless the poller sleeps;
+    /// `IOCTL_AFD_POLL` is sent by the next `poll`.
     pub fn register<S>(&self, source: &mut S, token: Token, interests: Interest) -> io::Result<()>
     where
         S: Source + ?Sized,
@@ -83,14 +85,15 @@ impl Registry {
 
     /// Replaces a source's token and interest, and arms it anew: what is ready is reported again.
     ///
-    /// Nothing of the old registration is kept or merged. The old token is not reported by any `poll` that begins after this
-    /// returned.
+    /// Nothing of the old registration is kept or merged. The old token is not reported by any
+    /// `poll` that begins after this returned.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered (in release builds kqueue does not notice),
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is registered with another `Poll` and that is noticed (else
-    /// `NotFound`). A call that fails leaves the registration as it was.
+    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered (in release builds
+    /// kqueue does not notice), [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is registered
+    /// with another `Poll` and that is noticed (else `NotFound`). A call that fails leaves the
+    /// registration as it was.
     pub fn reregister<S>(&self, source: &mut S, token: Token, interests: Interest) -> io::Result<()>
     where
         S: Source + ?Sized,
@@ -101,12 +104,13 @@ impl Registry {
 
     /// Removes a source: no `poll` that begins after this returned reports its token.
     ///
-    /// Events that are in an [`Events`](crate::Events) already stay there. The source keeps working for I/O and may be
-    /// registered again.
+    /// Events that are in an [`Events`](crate::Events) already stay there. The source keeps working
+    /// for I/O and may be registered again.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered here. A call that fails changes nothing.
+    /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered here. A call that
+    /// fails changes nothing.
     pub fn deregister<S>(&self, source: &mut S) -> io::Result<()>
     where
         S: Source + ?Sized,
@@ -133,14 +137,15 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Something that can be registered with a [`Poll`](crate::Poll): sockets, pipes, and whatever a program makes of them.
+/// Something that can be registered with a [`Poll`](crate::Poll): sockets, pipes, and whatever a
+/// program makes of them.
 ///
 /// The methods are not meant to be called directly; use [`Registry::register`] and its siblings.
 ///
 /// # Implementing it
 ///
-/// A type that holds a source forwards to it. One that holds a raw descriptor or socket wraps it in an
-/// [`IoSource`](crate::IoSource), which re-arms correctly everywhere.
+/// A type that holds a source forwards to it. One that holds a raw descriptor or socket wraps it in
+/// an [`IoSource`](crate::IoSource), which re-arms correctly everywhere.
 ///
 /// ```
 /// use litio::event::Source;
@@ -153,11 +158,21 @@ impl fmt::Debug for Registry {
 /// }
 ///
 /// impl Source for Resolver {
-///     fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///     fn register(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
 ///         self.socket.register(registry, token, interests)
 ///     }
 ///
-///     fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+///     fn reregister(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
 ///         self.socket.reregister(registry, token, interests)
 ///     }
 ///
@@ -169,8 +184,8 @@ impl fmt::Debug for Registry {
 ///
 /// # Dropping
 ///
-/// Litio's own sources may be dropped while they are registered. A type of your own should say whether it must be
-/// deregistered first.
+/// Litio's own sources may be dropped while they are registered. A type of your own should say
+/// whether it must be deregistered first.
 pub trait Source {
     /// Registers this source with `registry`. See [`Registry::register`].
     ///
@@ -250,7 +265,8 @@ impl<B: Backend> Hub<B> {
             .inspect_err(|_| self.wakes.knock_failed())
     }
 
-    /// To be called whenever the selector's descriptor is given out: from then on every first wake shows on it.
+    /// To be called whenever the selector's descriptor is given out: from then on every first wake
+    /// shows on it.
     #[allow(dead_code)] // only where the selector is a descriptor
     pub(crate) fn hand_out(&self) -> &B {
         if self.wakes.hand_out() {

@@ -1,9 +1,11 @@
 //! Tokens: the name a program gives to a registered source.
 
-/// Names a registered [source](crate::event::Source): the value comes back with each of its [events](crate::event::Event).
+/// Names a registered [source](crate::event::Source): the value comes back with each of its
+/// [events](crate::event::Event).
 ///
-/// All values of `usize` are legal, `usize::MAX` and pointers included, and none is reserved. Several sources may share one
-/// token; each then reports its own events under it. Litio only stores the value.
+/// All values of `usize` are legal, `usize::MAX` and pointers included, and none is reserved.
+/// Several sources may share one token; each then reports its own events under it. Litio only
+/// stores the value.
 ///
 /// # Examples
 ///

@@ -1,30 +1,35 @@
 //! Wakes: who asked the poller to return, and whether it must be knocked up to hear it.
 //!
-//! One word per [`Poll`](crate::Poll), shared with its registries and wakers. A *wake* sets the waker's bit; only when nobody
-//! has done so yet and the poller sleeps (or may) does it cost a *knock*, the system call that makes a `select` return. The
-//! code here is safe and does no I/O: it answers whether to knock, and the caller does.
+//! One word per [`Poll`](crate::Poll), shared with its registries and wakers. A *wake* sets the
+//! waker's bit; only when nobody has done so yet and the poller sleeps (or may) does it cost a
+//! *knock*, the system call that makes a `select` return. The code here is safe and does no I/O: it
+//! answers whether to knock, and the caller does.
 //!
 //! ```text
 //! bit   BITS-1   BITS-2   BITS-3   BITS-4   BITS-5     BITS-6 … 0
 //!       ASLEEP   HANDED   ENABLED  RETRY    OVERFLOW   one bit for each of the first wakers
 //! ```
 //!
-//! * `ASLEEP`: the poller may be in a `select` that blocks. Set from the beginning, so that a program without wakers never
-//!   writes the word; cleared when a poller that has wakers returns. That it is set too long costs a knock, never a wake.
-//! * `HANDED`: the poller's descriptor was given out, so an outer poller may be the one that sleeps: every first wake knocks.
+//! * `ASLEEP`: the poller may be in a `select` that blocks. Set from the beginning, so that a
+//!   program without wakers never writes the word; cleared when a poller that has wakers returns.
+//!   That it is set too long costs a knock, never a wake.
+//! * `HANDED`: the poller's descriptor was given out, so an outer poller may be the one that
+//!   sleeps: every first wake knocks.
 //! * `ENABLED`: a waker exists or has existed, so the poller clears `ASLEEP` when it returns.
 //! * `RETRY`: a knock failed. The next wake knocks, whatever is pending.
 //! * `OVERFLOW`: a waker of a chunk behind the word has its bit set there.
 //!
 //! # Why one word, and why the fences
 //!
-//! "Announce sleep, then look for wakes" against "set a wake, then look for sleep" in two words is Dekker's handshake, which
-//! needs sequential consistency everywhere. In one word the order of modifications is total: a wake comes before the poller's
-//! announcement, which then fails to be made, or after it, and then sees `ASLEEP`.
+//! "Announce sleep, then look for wakes" against "set a wake, then look for sleep" in two words is
+//! Dekker's handshake, which needs sequential consistency everywhere. In one word the order of
+//! modifications is total: a wake comes before the poller's announcement, which then fails to be
+//! made, or after it, and then sees `ASLEEP`.
 //!
-//! The fast path of [`wake`](WakeState::wake) only loads. Between "the bit is still set, so I need do nothing" and the poller
-//! that takes the bit at that moment, a fence on either side makes sure that the poller, once it has taken the bit, sees
-//! what the waker wrote before. Without them the wake would be lost. The tests at the foot explore this with loom.
+//! The fast path of [`wake`](WakeState::wake) only loads. Between "the bit is still set, so I need
+//! do nothing" and the poller that takes the bit at that moment, a fence on either side makes sure
+//! that the poller, once it has taken the bit, sees what the waker wrote before. Without them the
+//! wake would be lost. The tests at the foot explore this with loom.
 
 use std::sync::OnceLock;
 
@@ -41,7 +46,8 @@ const HANDED: usize = 1 << (usize::BITS - 2);
 const ENABLED: usize = 1 << (usize::BITS - 3);
 const RETRY: usize = 1 << (usize::BITS - 4);
 const OVERFLOW: usize = 1 << (usize::BITS - 5);
-/// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are explored as well.
+/// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are
+/// explored as well.
 const SLOTS: usize = if cfg!(litio_loom) {
     2
 } else {
@@ -65,7 +71,8 @@ pub(crate) struct Slot(usize);
 /// What [`WakeState::take`] has found.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
-    /// Wakes are left and the poller's descriptor was given out: the caller must knock to keep it readable.
+    /// Wakes are left and the poller's descriptor was given out: the caller must knock to keep it
+    /// readable.
     pub(crate) must_knock: bool,
     /// The wakes were, or are about to be, accompanied by a knock.
     pub(crate) are_knocked_for: bool,
@@ -141,15 +148,16 @@ impl WakeState {
         let Some(chunk) = self.chunk(slot) else {
             return self.wake_word(bit);
         };
-        // The chunk's bit alone is not enough: the waker that set it may not have come to `OVERFLOW` yet.
+        // The chunk's bit alone is not enough: the waker that set it may not have come to
+        // `OVERFLOW` yet.
         chunk.word.fetch_or(bit, Ordering::AcqRel);
         self.wake_word(OVERFLOW)
     }
 
     #[inline]
     fn wake_word(&self, bit: usize) -> bool {
-        // Pairs with the fence in `deliver`: if the bit is still set below, the poller that is going to clear it will see
-        // everything written before.
+        // Pairs with the fence in `deliver`: if the bit is still set below, the poller that is
+        // going to clear it will see everything written before.
         fence(Ordering::SeqCst);
         if self.word.load(Ordering::Relaxed) & (bit | RETRY) == bit {
             return false;
@@ -167,8 +175,8 @@ impl WakeState {
         self.word.fetch_or(RETRY, Ordering::AcqRel);
     }
 
-    /// Notes that the poller's descriptor was given out. True if the caller must knock, so that a wake which is pending
-    /// already shows on the descriptor.
+    /// Notes that the poller's descriptor was given out. True if the caller must knock, so that a
+    /// wake which is pending already shows on the descriptor.
     #[allow(dead_code)] // only where the selector is a descriptor
     pub(crate) fn hand_out(&self) -> bool {
         if self.word.load(Ordering::Relaxed) & HANDED != 0 {
@@ -198,15 +206,16 @@ impl WakeState {
         (self.word.load(Ordering::Relaxed) & WAKES).count_ones() as usize
     }
 
-    /// True if a `select` needs no preparation: no wake is pending, and if it blocks, nobody is there to wake it. A poller
-    /// without wakers is [`ASLEEP`] all the time.
+    /// True if a `select` needs no preparation: no wake is pending, and if it blocks, nobody is
+    /// there to wake it. A poller without wakers is [`ASLEEP`] all the time.
     #[inline]
     pub(crate) fn allows_plain_select(&self, is_blocking: bool) -> bool {
         let obstacles = if is_blocking { WAKES | ENABLED } else { WAKES };
         self.word.load(Ordering::Relaxed) & obstacles == 0
     }
 
-    /// Announces that the poller is about to sleep. False if a wake is pending, so that it must not.
+    /// Announces that the poller is about to sleep. False if a wake is pending, so that it must
+    /// not.
     #[inline]
     pub(crate) fn announce_sleep(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -214,7 +223,8 @@ impl WakeState {
             if word & WAKES != 0 {
                 return false;
             }
-            // Set since before the last wake that was taken: whoever comes now knocks, even if this load is stale.
+            // Set since before the last wake that was taken: whoever comes now knocks, even if this
+            // load is stale.
             if word & ASLEEP != 0 {
                 return true;
             }
@@ -230,15 +240,16 @@ impl WakeState {
         }
     }
 
-    /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes are pending, or it has
-    /// announced its sleep and there are wakers to be told that it is over.
+    /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes
+    /// are pending, or it has announced its sleep and there are wakers to be told that it is over.
     #[inline]
     pub(crate) fn is_owed_a_take(&self, slept: bool) -> bool {
         let reasons = if slept { WAKES | ENABLED } else { WAKES };
         self.word.load(Ordering::Relaxed) & reasons != 0
     }
 
-    /// Notes that the poller is awake and makes events of the pending wakes as far as there is room. The others stay pending.
+    /// Notes that the poller is awake and makes events of the pending wakes as far as there is
+    /// room. The others stay pending.
     ///
     #[inline]
     pub(crate) fn take(&self, room: &mut Room<'_>) -> Taken {
@@ -320,7 +331,8 @@ impl Slots {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    // Seen by the poller that takes this slot's bit: the bit is set after, by the waker made here.
+                    // Seen by the poller that takes this slot's bit: the bit is set after, by the
+                    // waker made here.
                     self.tokens[slot].store(token.0, Ordering::Relaxed);
                     return Some(slot);
                 }
@@ -362,7 +374,8 @@ mod tests {
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
-    /// A poller that has been through one sleep with a waker there is awake and announces its sleep from now on.
+    /// A poller that has been through one sleep with a waker there is awake and announces its sleep
+    /// from now on.
     fn awake_poller() -> (WakeState, Slot) {
         let wakes = WakeState::new();
         let slot = wakes.add(Token(7));
@@ -495,8 +508,9 @@ mod tests {
     }
 }
 
-/// Explores every interleaving of wakers and a poller that the memory model allows (up to loom's bound on preemptions), with
-/// the kernel modelled as one edge. A lost wake shows as a poller that sleeps for ever: loom calls it a deadlock.
+/// Explores every interleaving of wakers and a poller that the memory model allows (up to loom's
+/// bound on preemptions), with the kernel modelled as one edge. A lost wake shows as a poller that
+/// sleeps for ever: loom calls it a deadlock.
 ///
 /// `RUSTFLAGS="--cfg litio_loom" cargo test --release --lib loom`
 #[cfg(all(test, litio_loom))]

@@ -8,23 +8,25 @@ use crate::sys::selector::{Backend, Serving};
 use crate::token::Token;
 use crate::wake_state::Slot;
 
-/// Wakes a [`Poll`](crate::Poll): the running `poll`, or else the next one, returns with a readable event under the waker's
-/// token.
+/// Wakes a [`Poll`](crate::Poll): the running `poll`, or else the next one, returns with a readable
+/// event under the waker's token.
 ///
-/// A `Poll` may have any number of wakers, each with a token of its own. Wakes *coalesce*: several of one waker before the
-/// poller gets to them make one event, and when that has been delivered nothing remains. So a waker says "look", not "how
-/// often"; count elsewhere.
+/// A `Poll` may have any number of wakers, each with a token of its own. Wakes *coalesce*: several
+/// of one waker before the poller gets to them make one event, and when that has been delivered
+/// nothing remains. So a waker says "look", not "how often"; count elsewhere.
 ///
 /// What a thread has done before it wakes is visible to the poller when it sees the event.
 ///
 /// Dropping a waker frees its place; no `poll` that begins later reports its token. Share it in an
-/// [`Arc`](std::sync::Arc) if several threads are to wake. It may outlive its `Poll`, and does nothing then.
+/// [`Arc`](std::sync::Arc) if several threads are to wake. It may outlive its `Poll`, and does
+/// nothing then.
 ///
 /// # Costs
 ///
-/// [`wake`](Waker::wake) makes a system call only if the poller sleeps and nobody has woken it yet. To a poller that is busy,
-/// or has been woken already, it costs a few nanoseconds. From the moment on that the poller's descriptor is obtained (to be
-/// watched by another poller), every first wake makes the call.
+/// [`wake`](Waker::wake) makes a system call only if the poller sleeps and nobody has woken it yet.
+/// To a poller that is busy, or has been woken already, it costs a few nanoseconds. From the moment
+/// on that the poller's descriptor is obtained (to be watched by another poller), every first wake
+/// makes the call.
 ///
 /// # Examples
 ///
@@ -51,8 +53,8 @@ use crate::wake_state::Slot;
 ///
 /// # System calls
 ///
-/// At most one for each wake: write(2) to an eventfd(2) or a pipe(2), kevent(2) with `EVFILT_USER`, port_send(3C) or
-/// `PostQueuedCompletionStatus`.
+/// At most one for each wake: write(2) to an eventfd(2) or a pipe(2), kevent(2) with `EVFILT_USER`,
+/// port_send(3C) or `PostQueuedCompletionStatus`.
 pub struct Waker {
     handle: WakeHandle<Serving>,
 }
@@ -62,8 +64,8 @@ impl Waker {
     ///
     /// # Errors
     ///
-    /// Those of making the object that interrupts a sleeping poller, which happens with the first waker: too many open
-    /// descriptors, say. Nothing is left behind then.
+    /// Those of making the object that interrupts a sleeping poller, which happens with the first
+    /// waker: too many open descriptors, say. Nothing is left behind then.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Waker> {
         Ok(Waker {
             handle: WakeHandle::new(registry.hub(), token)?,
@@ -72,13 +74,13 @@ impl Waker {
 
     /// Wakes the poller.
     ///
-    /// Takes no lock and allocates nothing: it may be called in a signal handler, and it leaves `errno` as it was unless it
-    /// fails.
+    /// Takes no lock and allocates nothing: it may be called in a signal handler, and it leaves
+    /// `errno` as it was unless it fails.
     ///
     /// # Errors
     ///
-    /// Those of the system call, if one was needed. The wake is remembered all the same and the next one tries the call
-    /// again.
+    /// Those of the system call, if one was needed. The wake is remembered all the same and the
+    /// next one tries the call again.
     #[inline]
     pub fn wake(&self) -> io::Result<()> {
         self.handle.wake()

@@ -13,7 +13,7 @@ use crate::Options;
 
 const MINUTE_NS: u64 = 60_000_000_000;
 
-pub fn run(options: &Options, server: SocketAddr) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options, server: SocketAddr) -> Result<(), Box<dyn Error>> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut clients = Vec::new();

@@ -1,17 +1,19 @@
-//! The conformance suite: the guarantee of [`Backend`](crate::sys::selector::Backend), clause by clause, on every backend that
-//! compiles on this target.
+//! The conformance suite: the guarantee of [`Backend`](crate::sys::selector::Backend), clause by
+//! clause, on every backend that compiles on this target.
 //!
-//! A *clause* is a function, generic over the backend, whose name says what is promised. It drives the poller, the wakers and
-//! the sources as programs get them (`Reactor`, `WakeHandle`, `Attached`), so that what is tested is what is used; that is why
-//! the suite stands above all floors and not beside the backends.
+//! A *clause* is a function, generic over the backend, whose name says what is promised. It drives
+//! the poller, the wakers and the sources as programs get them (`Reactor`, `WakeHandle`,
+//! `Attached`), so that what is tested is what is used; that is why the suite stands above all
+//! floors and not beside the backends.
 //!
 //! * A new backend: its table in [`expected`] and one line at the foot of this file.
-//! * A new clause: a function in the file of its subject, and its name in the list below. One that is not listed is dead code,
-//!   and the compiler says so.
+//! * A new clause: a function in the file of its subject, and its name in the list below. One that
+//!   is not listed is dead code, and the compiler says so.
 //!
-//! Nothing is slept for, but for two things that cannot be waited for: that nothing happens ([`support::QUIET`]), and that
-//! another thread has fallen asleep in the system ([`support::let_it_fall_asleep`]). Both are short, and a machine too slow
-//! for them tests less without failing.
+//! Nothing is slept for, but for two things that cannot be waited for: that nothing happens
+//! ([`support::QUIET`]), and that another thread has fallen asleep in the system
+//! ([`support::let_it_fall_asleep`]). Both are short, and a machine too slow for them tests less
+//! without failing.
 
 mod expected;
 mod readiness;
@@ -77,7 +79,7 @@ macro_rules! conformance {
                 a_poll_without_sources_sleeps
                 events_end_the_wait
                 changes_of_the_set_neither_shorten_nor_restart_the_timeout
-                stale_knocks_neither_shorten_nor_restart_the_timeout
+                a_late_knock_neither_shortens_nor_restarts_the_timeout
                 a_knock_ends_the_select_that_runs_or_the_next_one
                 the_spin_budget_counts_against_the_timeout
                 a_spinning_poller_reports_events_and_wakes

@@ -122,8 +122,9 @@ pub(super) fn a_full_stream_is_reported_writable_when_it_has_room<B: Subject>() 
     rig.expect(7, WRITABLE);
 }
 
-/// A read that would block says nothing of writing. Backends that re-arm everything report a writable source each time
-/// somebody tries to read from it, which turns an idle loop into a busy one (tokio-rs/mio#1963).
+/// A read that would block says nothing of writing. Backends that re-arm everything report a
+/// writable source each time somebody tries to read from it, which turns an idle loop into a busy
+/// one (tokio-rs/mio#1963).
 pub(super) fn a_blocked_read_does_not_report_writable_again<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, _peer) = source();
@@ -344,7 +345,8 @@ pub(super) fn many_sources_ready_at_once_are_all_reported<B: Subject>() {
     rig.expect_all(&all(READABLE));
 }
 
-/// On backends that are told of `WouldBlock`, `accept` has to tell as `read` does (tokio-rs/mio#1998).
+/// On backends that are told of `WouldBlock`, `accept` has to tell as `read` does
+/// (tokio-rs/mio#1998).
 pub(super) fn a_listener_reports_each_connection<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (listener, address) = listener();

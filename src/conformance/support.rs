@@ -1,6 +1,8 @@
-//! What the clauses share: a poller that remembers what it has seen, pairs of sources and peers, deadlines.
+//! What the clauses share: a poller that remembers what it has seen, pairs of sources and peers,
+//! deadlines.
 //!
-//! Sources are made here and nowhere else, so that a platform without Unix sockets can put others in their place.
+//! Sources are made here and nowhere else, so that a platform without Unix sockets can put others
+//! in their place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +30,8 @@ pub(super) const READABLE: Readiness = Readiness::READABLE;
 pub(super) const WRITABLE: Readiness = Readiness::WRITABLE;
 pub(super) const BOTH: Readiness = Readiness::READABLE.union(Readiness::WRITABLE);
 
-/// How long to wait for what must come. Long, because it is waited for in full only by a test that fails.
+/// How long to wait for what must come. Long, because it is waited for in full only by a test that
+/// fails.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 /// How long to wait for what must not come. Short, because it is always waited for.
 pub(super) const QUIET: Duration = Duration::from_millis(5);
@@ -96,7 +99,8 @@ impl<B: Subject> Rig<B> {
         self.expect_all(&[(token, awaited)])
     }
 
-    /// Polls until each of these tokens has been reported with every bit that is awaited. Any other token is an error.
+    /// Polls until each of these tokens has been reported with every bit that is awaited. Any other
+    /// token is an error.
     #[track_caller]
     pub(super) fn expect_all(&mut self, awaited: &[(usize, Readiness)]) -> Seen {
         let mut seen = Seen::default();
@@ -127,7 +131,8 @@ impl<B: Subject> Rig<B> {
         assert!(seen.is_empty(), "awaited nothing, came {seen:?}");
     }
 
-    /// Polls, and asserts that it took no longer than what a busy machine may need, and nothing came before `timeout`.
+    /// Polls, and asserts that it took no longer than what a busy machine may need, and nothing
+    /// came before `timeout`.
     #[track_caller]
     pub(super) fn expect_timeout(&mut self, timeout: Duration) {
         let start = Instant::now();
@@ -408,8 +413,8 @@ pub(super) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-/// Gives another thread, which is about to poll, time to fall asleep. That it may not have does not make a test fail; it
-/// makes it test less.
+/// Gives another thread, which is about to poll, time to fall asleep. That it may not have does not
+/// make a test fail; it makes it test less.
 pub(super) fn let_it_fall_asleep() {
     thread::sleep(Duration::from_millis(10));
 }

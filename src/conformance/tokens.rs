@@ -1,5 +1,5 @@
-//! Clauses 4 and 9: whose token an event carries. Programs put pointers into tokens, so a token that appears after its source
-//! was deregistered is a use after free.
+//! Clauses 4 and 9: whose token an event carries. Programs put pointers into tokens, so a token
+//! that appears after its source was deregistered is a use after free.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -145,8 +145,8 @@ pub(super) fn a_deregistered_source_may_be_registered_again<B: Subject>() {
     }
 }
 
-/// A second thread registers under ever greater tokens, makes the source ready and takes it away again, while the first
-/// polls: what was taken away before a poll began must not come of it.
+/// A second thread registers under ever greater tokens, makes the source ready and takes it away
+/// again, while the first polls: what was taken away before a poll began must not come of it.
 pub(super) fn deregister_by_another_thread_silences_the_token_at_once<B: Subject>() {
     hunt::<B>(|rig_hub, source, peer, next, dead| {
         let token = next();
@@ -175,8 +175,8 @@ pub(super) fn reregister_by_another_thread_silences_the_old_token_at_once<B: Sub
     });
 }
 
-/// Runs `step` again and again in a second thread, while this one polls and asserts that no token comes that was `dead`
-/// before the poll began.
+/// Runs `step` again and again in a second thread, while this one polls and asserts that no token
+/// comes that was `dead` before the poll began.
 fn hunt<B: Subject>(
     step: impl Fn(
         &crate::registry::Hub<B>,

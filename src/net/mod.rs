@@ -1,24 +1,27 @@
 //! Sockets: TCP, UDP and, on Unix, Unix sockets.
 //!
-//! They are what std's types of the same names are, made non-blocking and close-on-exec, and turned into
-//! [sources](crate::event::Source). Methods that would wait answer [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead; an
-//! event says when to try again. All take `&self`, and all types are `Send` and `Sync`.
+//! They are what std's types of the same names are, made non-blocking and close-on-exec, and turned
+//! into [sources](crate::event::Source). Methods that would wait answer
+//! [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead; an event says when to try again. All
+//! take `&self`, and all types are `Send` and `Sync`.
 //!
 //! # Draining
 //!
-//! Registrations are edge-triggered by default: after an event, repeat the operation until it answers `WouldBlock`, or no
-//! further event is promised. [`TcpStream::SHORT_READ_DRAINS`] says when one may stop sooner.
+//! Registrations are edge-triggered by default: after an event, repeat the operation until it
+//! answers `WouldBlock`, or no further event is promised. [`TcpStream::SHORT_READ_DRAINS`] says
+//! when one may stop sooner.
 //!
 //! # What is not here
 //!
-//! Socket options: `socket2::SockRef::from(&stream)` has them all, and works with these types. Operations that std lacks go
-//! through `try_io_for`, which every type has, so that the source is armed again where that is not the system's work.
+//! Socket options: `socket2::SockRef::from(&stream)` has them all, and works with these types.
+//! Operations that std lacks go through `try_io_for`, which every type has, so that the source is
+//! armed again where that is not the system's work.
 //!
 //! # Registration
 //!
-//! A socket may be dropped while it is registered; that deregisters it. The exception is a socket whose descriptor was
-//! duplicated (`try_clone_to_owned`, `fork`): epoll and kqueue forget it when the last duplicate is closed, so deregister it
-//! first.
+//! A socket may be dropped while it is registered; that deregisters it. The exception is a socket
+//! whose descriptor was duplicated (`try_clone_to_owned`, `fork`): epoll and kqueue forget it when
+//! the last duplicate is closed, so deregister it first.
 //!
 //! # Examples
 //!
@@ -97,7 +100,8 @@ pub use unix_listener::UnixListener;
 #[cfg(unix)]
 pub use unix_stream::UnixStream;
 
-/// What every type made of an [`IoSource`](crate::IoSource) has: `struct $source { inner: IoSource<$std> }`.
+/// What every type made of an [`IoSource`](crate::IoSource) has: `struct $source { inner:
+/// IoSource<$std> }`.
 macro_rules! source {
     ($source:ident, $std:ty) => {
         impl $source {
@@ -138,7 +142,12 @@ macro_rules! source {
                 $crate::registry::Source::deregister(&mut self.inner, registry)
             }
         }
+    };
+}
 
+/// `Debug` as std's type has it.
+macro_rules! debug_as_std {
+    ($source:ident) => {
         /// Prints what std's type prints.
         impl ::std::fmt::Debug for $source {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
@@ -151,8 +160,8 @@ macro_rules! source {
 /// The way back to std's type.
 macro_rules! into_std {
     ($source:ident, $std:ty) => {
-        /// Gives std's type. It stays non-blocking and, on epoll and kqueue, registered until it is closed: deregister it first if it
-        /// lives on.
+        /// Gives std's type. It stays non-blocking and, on epoll and kqueue, registered until it is
+        /// closed: deregister it first if it lives on.
         impl From<$source> for $std {
             fn from(source: $source) -> $std {
                 source.into_std()
@@ -164,20 +173,23 @@ macro_rules! into_std {
 /// `try_io` and `try_io_for`, with an example.
 macro_rules! operations {
     ($(#[$example:meta])*) => {
-        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and if it would have blocked, arms
-        /// every registered direction again.
+        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and
+        /// if it would have blocked, arms every registered direction again.
         ///
-        /// The operation must return `WouldBlock` exactly if the source was not ready. Returning it for other reasons only
-        /// costs spurious events. [`try_io_for`](Self::try_io_for) arms no more than is needed, and has an example.
+        /// The operation must return `WouldBlock` exactly if the source was not ready. Returning it
+        /// for other reasons only costs spurious events. [`try_io_for`](Self::try_io_for) arms no
+        /// more than is needed, and has an example.
         ///
         /// # Errors
         ///
-        /// Those of the operation. If it would have blocked but the source cannot be armed again, the error of that.
+        /// Those of the operation. If it would have blocked but the source cannot be armed again,
+        /// the error of that.
         ///
         /// # System calls
         ///
-        /// Those of the operation. Arming again is none on epoll, kqueue and (while the poller does not sleep) poll(2);
-        /// port_associate(3C) on event ports; on Windows it is left to the next poll.
+        /// Those of the operation. Arming again is none on epoll, kqueue and (while the poller does
+        /// not sleep) poll(2); port_associate(3C) on event ports; on Windows it is left to the next
+        /// poll.
         #[inline]
         pub fn try_io<F, T>(&self, operation: F) -> ::std::io::Result<T>
         where
@@ -186,8 +198,9 @@ macro_rules! operations {
             self.inner.try_io(operation)
         }
 
-        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and if it would have blocked, arms
-        /// the directions of `interest` again: those in which it can block.
+        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and
+        /// if it would have blocked, arms the directions of `interest` again: those in which it can
+        /// block.
         ///
         /// # Errors
         ///
@@ -199,7 +212,11 @@ macro_rules! operations {
         ///
         $(#[$example])*
         #[inline]
-        pub fn try_io_for<F, T>(&self, interest: $crate::interest::Interest, operation: F) -> ::std::io::Result<T>
+        pub fn try_io_for<F, T>(
+            &self,
+            interest: $crate::interest::Interest,
+            operation: F,
+        ) -> ::std::io::Result<T>
         where
             F: FnOnce() -> ::std::io::Result<T>,
         {
@@ -211,7 +228,8 @@ macro_rules! operations {
 /// `Read` of a byte stream, for the type and for a shared reference to it.
 macro_rules! reads {
     ($source:ident) => {
-        /// One read(2), recv(2) or readv(2) per call. `WouldBlock` if there is nothing yet, `Ok(0)` at the end of the stream.
+        /// One read(2), recv(2) or readv(2) per call. `WouldBlock` if there is nothing yet, `Ok(0)`
+        /// at the end of the stream.
         impl ::std::io::Read for $source {
             #[inline]
             fn read(&mut self, buffer: &mut [u8]) -> ::std::io::Result<usize> {
@@ -255,8 +273,8 @@ macro_rules! reads {
 /// `Write` of a byte stream, for the type and for a shared reference to it.
 macro_rules! writes {
     ($source:ident) => {
-        /// One write(2), send(2) or writev(2) per call. `WouldBlock` if there is no room yet. Nothing is buffered here, so there is
-        /// nothing to flush.
+        /// One write(2), send(2) or writev(2) per call. `WouldBlock` if there is no room yet.
+        /// Nothing is buffered here, so there is nothing to flush.
         impl ::std::io::Write for $source {
             #[inline]
             fn write(&mut self, buffer: &[u8]) -> ::std::io::Result<usize> {
@@ -310,10 +328,11 @@ macro_rules! writes {
     };
 }
 
-use into_std;
+use {debug_as_std, into_std};
 pub(crate) use {operations, reads, source, writes};
 
-/// How many bytes a vectored call asks for. Slices to write may overlap, so that their sum may exceed all memory.
+/// How many bytes a vectored call asks for. Slices to write may overlap, so that their sum may
+/// exceed all memory.
 #[inline]
 pub(crate) fn sum(lengths: impl Iterator<Item = usize>) -> usize {
     lengths.fold(0, usize::saturating_add)

@@ -3,14 +3,15 @@
 use std::io;
 use std::net::{self, SocketAddr};
 
-use super::{TcpStream, into_std, operations, source};
+use super::{TcpStream, debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::tcp;
 
 /// A TCP socket that accepts connections.
 ///
-/// Readable means that a connection waits. Several may wait behind one event: accept until `WouldBlock`.
+/// Readable means that a connection waits. Several may wait behind one event: accept until
+/// `WouldBlock`.
 ///
 /// # Examples
 ///
@@ -42,24 +43,29 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Makes a listener on an address; with port 0, on a free port, which [`local_addr`](TcpListener::local_addr) tells.
+    /// Makes a listener on an address; with port 0, on a free port, which
+    /// [`local_addr`](TcpListener::local_addr) tells.
     ///
-    /// It can be accepted from at once. A port whose last connections are still in `TIME_WAIT` can be taken, one that has a
-    /// listener cannot. The backlog is that of std, 128 connections where the system does not allow less.
+    /// It can be accepted from at once. A port whose last connections are still in `TIME_WAIT` can
+    /// be taken, one that has a listener cannot. The backlog is that of std, 128 connections where
+    /// the system does not allow less.
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) and [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it;
-    /// otherwise the error of the system call that failed.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it; otherwise the
+    /// error of the system call that failed.
     ///
     /// # Platform notes
     ///
-    /// `SO_REUSEADDR` is set, except on Windows, where it would let two listeners share a port. Whether a listener on `[::]`
-    /// accepts IPv4 as well is the system's choice; use `socket2` and [`from_std`](TcpListener::from_std) to make it yours.
+    /// `SO_REUSEADDR` is set, except on Windows, where it would let two listeners share a port.
+    /// Whether a listener on `[::]` accepts IPv4 as well is the system's choice; use `socket2` and
+    /// [`from_std`](TcpListener::from_std) to make it yours.
     ///
     /// # System calls
     ///
-    /// socket(2), setsockopt(2), bind(2), listen(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), setsockopt(2), bind(2), listen(2); elsewhere than on Linux, illumos, Solaris and
+    /// the BSDs also fcntl(2).
     ///
     /// # Examples
     ///
@@ -98,16 +104,17 @@ impl TcpListener {
         }
     }
 
-    /// Accepts a connection: a stream, non-blocking and close-on-exec whatever the listener is, and its peer's address.
+    /// Accepts a connection: a stream, non-blocking and close-on-exec whatever the listener is, and
+    /// its peer's address.
     ///
     /// The stream is not registered. It inherits options of the listener as the system has it.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none waits. Of the others, `ECONNABORTED` and, on Linux, network errors of
-    /// the new connection (accept(2) lists them) concern one connection only: go on. `EMFILE` and `ENFILE` leave the
-    /// connection waiting, without a new event: try again when descriptors are free. A signal is no error here; the call is
-    /// repeated.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none waits. Of the others, `ECONNABORTED` and,
+    /// on Linux, network errors of the new connection (accept(2) lists them) concern one connection
+    /// only: go on. `EMFILE` and `ENFILE` leave the connection waiting, without a new event: try
+    /// again when descriptors are free. A signal is no error here; the call is repeated.
     ///
     /// # System calls
     ///
@@ -144,11 +151,13 @@ impl TcpListener {
         self.inner.get().local_addr()
     }
 
-    /// Sets the time to live, in hops, of IPv4 packets that connections accepted later send (`IP_TTL`).
+    /// Sets the time to live, in hops, of IPv4 packets that connections accepted later send
+    /// (`IP_TTL`).
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for a listener on an IPv6 address.
+    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for a listener
+    /// on an IPv6 address.
     ///
     /// # Examples
     ///
@@ -221,4 +230,5 @@ impl TcpListener {
 }
 
 source!(TcpListener, net::TcpListener);
+debug_as_std!(TcpListener);
 into_std!(TcpListener, net::TcpListener);

@@ -3,14 +3,15 @@
 use std::io;
 use std::net::{self, Shutdown, SocketAddr};
 
-use super::{into_std, operations, reads, source, writes};
+use super::{debug_as_std, into_std, operations, reads, source, writes};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::tcp;
 
 /// A TCP connection.
 ///
-/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a reference to it.
+/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a
+/// reference to it.
 ///
 /// # Examples
 ///
@@ -54,18 +55,22 @@ pub struct TcpStream {
 impl TcpStream {
     /// True: a read of fewer bytes than were asked for has drained the socket.
     ///
-    /// A program may then wait for the next event at once, and spare itself the read that only answers `WouldBlock`. On every
-    /// platform such a read counts as that answer, so that the next byte to arrive is an event.
+    /// A program may then wait for the next event at once, and spare itself the read that only
+    /// answers `WouldBlock`. On every platform such a read counts as that answer, so that the next
+    /// byte to arrive is an event.
     ///
     /// Read on nevertheless, until `WouldBlock`, `Ok(0)` or an error,
     ///
     /// * if the last event was [`is_read_closed`](crate::event::Event::is_read_closed),
-    ///   [`is_write_closed`](crate::event::Event::is_write_closed) or [`is_error`](crate::event::Event::is_error): data and the
-    ///   end of the stream that arrived together are one edge, and nothing announces the end again;
+    ///   [`is_write_closed`](crate::event::Event::is_write_closed) or
+    ///   [`is_error`](crate::event::Event::is_error): data and the end of the stream that arrived
+    ///   together are one edge, and nothing announces the end again;
     /// * if the peer sends urgent data, which end a read early.
     ///
-    /// It is about [`Read::read`](io::Read::read) and [`Read::read_vectored`](io::Read::read_vectored) (there the sum of the buffers is what is asked). Not about
-    /// [`peek`](TcpStream::peek), which takes nothing out, nor about what runs in [`try_io`](TcpStream::try_io).
+    /// It is about [`Read::read`](io::Read::read) and
+    /// [`Read::read_vectored`](io::Read::read_vectored) (there the sum of the buffers is what is
+    /// asked). Not about [`peek`](TcpStream::peek), which takes nothing out, nor about what runs in
+    /// [`try_io`](TcpStream::try_io).
     ///
     /// # Examples
     ///
@@ -94,8 +99,9 @@ impl TcpStream {
 
     /// True: a write of fewer bytes than were asked for has filled the socket.
     ///
-    /// A program may then wait for the next event at once, and spare itself the write that only answers `WouldBlock`. The same
-    /// as [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS), the first exclusion included.
+    /// A program may then wait for the next event at once, and spare itself the write that only
+    /// answers `WouldBlock`. The same as [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS), the
+    /// first exclusion included.
     pub const SHORT_WRITE_FILLS: bool = true;
 
     /// Makes a stream and starts to connect it.
@@ -105,19 +111,20 @@ impl TcpStream {
     /// 1. register the stream with [`Interest::WRITABLE`] and wait for an event;
     /// 2. ask [`take_error`](TcpStream::take_error): if it tells an error, connecting failed;
     /// 3. ask [`peer_addr`](TcpStream::peer_addr): an address means that it is connected,
-    ///    [`NotConnected`](io::ErrorKind::NotConnected) that the event was spurious: wait for the next.
+    ///    [`NotConnected`](io::ErrorKind::NotConnected) that the event was spurious: wait for the
+    ///    next.
     ///
     /// Both questions arm the source again if they find that it is still connecting.
     ///
     /// # Errors
     ///
-    /// Those of socket(2) and connect(2), `EINPROGRESS` excepted. Failures of the connection itself, such as a refusal, come
-    /// here or later, as the system likes.
+    /// Those of socket(2) and connect(2), `EINPROGRESS` excepted. Failures of the connection
+    /// itself, such as a refusal, come here or later, as the system likes.
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2); on the BSDs and on Apple
-    /// systems also setsockopt(2).
+    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2);
+    /// on the BSDs and on Apple systems also setsockopt(2).
     ///
     /// # Examples
     ///
@@ -128,8 +135,9 @@ impl TcpStream {
 
     /// Wraps a stream of std's, which must be non-blocking. Nothing about it is changed.
     ///
-    /// With `socket2`, or anything else that sets options before it connects, this is the way to a stream of one's own
-    /// making. The connect may still be in progress; go on as after [`connect`](TcpStream::connect).
+    /// With `socket2`, or anything else that sets options before it connects, this is the way to a
+    /// stream of one's own making. The connect may still be in progress; go on as after
+    /// [`connect`](TcpStream::connect).
     ///
     /// # Examples
     ///
@@ -155,8 +163,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed again for writing. The same if
-    /// connecting failed, so ask [`take_error`](TcpStream::take_error) first. `EINVAL` on macOS once the connection is shut
+    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed
+    /// again for writing. The same if connecting failed, so ask
+    /// [`take_error`](TcpStream::take_error) first. `EINVAL` on macOS once the connection is shut
     /// down.
     ///
     /// # Examples
@@ -210,12 +219,13 @@ impl TcpStream {
 
     /// Shuts down reading, writing or both, for everyone who shares the socket.
     ///
-    /// After `Write` the peer reads the end of the stream. After `Read` this end does; whether bytes that arrive later are
-    /// discarded or refused differs.
+    /// After `Write` the peer reads the end of the stream. After `Read` this end does; whether
+    /// bytes that arrive later are discarded or refused differs.
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected), also (on macOS) for the second time. Otherwise those of shutdown(2).
+    /// [`NotConnected`](io::ErrorKind::NotConnected), also (on macOS) for the second time.
+    /// Otherwise those of shutdown(2).
     ///
     /// # Examples
     ///
@@ -238,8 +248,8 @@ impl TcpStream {
         self.inner.get().shutdown(how)
     }
 
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`, true) or gathered while an answer is awaited (false, the
-    /// default). A program that writes whole messages wants true.
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`, true) or gathered while an answer
+    /// is awaited (false, the default). A program that writes whole messages wants true.
     ///
     /// # Errors
     ///
@@ -268,7 +278,8 @@ impl TcpStream {
         self.inner.get().set_nodelay(is_nodelay)
     }
 
-    /// Whether small writes are sent at once; see [`set_nodelay`](TcpStream::set_nodelay), also for an example.
+    /// Whether small writes are sent at once; see [`set_nodelay`](TcpStream::set_nodelay), also for
+    /// an example.
     ///
     /// # Errors
     ///
@@ -281,7 +292,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for an IPv6 socket.
+    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for an IPv6
+    /// socket.
     ///
     /// # Platform notes
     ///
@@ -315,8 +327,8 @@ impl TcpStream {
         self.inner.get().ttl()
     }
 
-    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). That of a connect that failed is
-    /// found here; see [`connect`](TcpStream::connect).
+    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). That of
+    /// a connect that failed is found here; see [`connect`](TcpStream::connect).
     ///
     /// If there is none, the source is armed again for writing: the stream may still be connecting.
     ///
@@ -338,8 +350,8 @@ impl TcpStream {
 
     /// Copies bytes that have arrived into `buffer`, and leaves them to be read again.
     ///
-    /// `Ok(0)` at the end of the stream, or for a buffer of no bytes. Fewer bytes than asked for do not say that no more are
-    /// there; see [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS).
+    /// `Ok(0)` at the end of the stream, or for a buffer of no bytes. Fewer bytes than asked for do
+    /// not say that no more are there; see [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS).
     ///
     /// # Errors
     ///
@@ -396,7 +408,8 @@ impl TcpStream {
         /// let stream = TcpStream::from_std(stream);
         /// let mut same = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
-        /// let error = stream.try_io_for(Interest::READABLE, || same.read(&mut buffer)).unwrap_err();
+        /// let result = stream.try_io_for(Interest::READABLE, || same.read(&mut buffer));
+        /// let error = result.unwrap_err();
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
@@ -408,4 +421,5 @@ impl TcpStream {
 reads!(TcpStream);
 writes!(TcpStream);
 source!(TcpStream, net::TcpStream);
+debug_as_std!(TcpStream);
 into_std!(TcpStream, net::TcpStream);

@@ -3,20 +3,20 @@
 use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{into_std, operations, source};
+use super::{debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::udp;
 
 /// A UDP socket.
 ///
-/// It sends to and receives from anyone, or is [connected](UdpSocket::connect) to one peer. A datagram is received whole or
-/// not at all; what does not fit into the buffer is lost.
+/// It sends to and receives from anyone, or is [connected](UdpSocket::connect) to one peer. A
+/// datagram is received whole or not at all; what does not fit into the buffer is lost.
 ///
 /// # Platform notes
 ///
-/// A datagram larger than the buffer is cut silently on Unix, and an error (`WSAEMSGSIZE`) on Windows. An empty datagram
-/// makes the socket readable, and is received as 0 bytes.
+/// A datagram larger than the buffer is cut silently on Unix, and an error (`WSAEMSGSIZE`) on
+/// Windows. An empty datagram makes the socket readable, and is received as 0 bytes.
 ///
 /// # Examples
 ///
@@ -45,12 +45,14 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Makes a socket on an address; with port 0, on a free port, which [`local_addr`](UdpSocket::local_addr) tells.
+    /// Makes a socket on an address; with port 0, on a free port, which
+    /// [`local_addr`](UdpSocket::local_addr) tells.
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) and [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it;
-    /// otherwise the error of the system call that failed.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it; otherwise the
+    /// error of the system call that failed.
     ///
     /// # System calls
     ///
@@ -129,18 +131,19 @@ impl UdpSocket {
         self.inner.get().peer_addr()
     }
 
-    /// Sends a datagram to an address, and tells how many bytes were sent: all, except where a system cuts.
+    /// Sends a datagram to an address, and tells how many bytes were sent: all, except where a
+    /// system cuts.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for it. `EMSGSIZE` if it is larger than a datagram can be.
-    /// Otherwise those of sendto(2), among them errors that earlier datagrams met, such as
-    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for it. `EMSGSIZE` if it is
+    /// larger than a datagram can be. Otherwise those of sendto(2), among them errors that earlier
+    /// datagrams met, such as [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
     ///
     /// # Platform notes
     ///
-    /// On a connected socket an error (`EISCONN`), except on Linux, Android, Hurd, Cygwin and Windows, where the address given
-    /// here is used.
+    /// On a connected socket an error (`EISCONN`), except on Linux, Android, Hurd, Cygwin and
+    /// Windows, where the address given here is used.
     ///
     /// # System calls
     ///
@@ -160,13 +163,14 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none has arrived. Otherwise those of recvfrom(2), among them errors that
-    /// datagrams sent earlier met; the socket goes on working.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none has arrived. Otherwise those of
+    /// recvfrom(2), among them errors that datagrams sent earlier met; the socket goes on working.
     ///
     /// # Platform notes
     ///
-    /// A datagram larger than the buffer is cut silently on Unix, and an error (`WSAEMSGSIZE`) on Windows. On Windows,
-    /// [`ConnectionReset`](io::ErrorKind::ConnectionReset) means that a datagram sent earlier found nobody: not an end.
+    /// A datagram larger than the buffer is cut silently on Unix, and an error (`WSAEMSGSIZE`) on
+    /// Windows. On Windows, [`ConnectionReset`](io::ErrorKind::ConnectionReset) means that a
+    /// datagram sent earlier found nobody: not an end.
     ///
     /// # System calls
     ///
@@ -273,8 +277,8 @@ impl UdpSocket {
             .do_io(Interest::READABLE, |socket| socket.peek(buffer))
     }
 
-    /// Makes an address the peer, at once: [`send`](UdpSocket::send) sends to it, and datagrams of others are no longer
-    /// received. Connecting again replaces the peer.
+    /// Makes an address the peer, at once: [`send`](UdpSocket::send) sends to it, and datagrams of
+    /// others are no longer received. Connecting again replaces the peer.
     ///
     /// # Errors
     ///
@@ -324,7 +328,8 @@ impl UdpSocket {
         self.inner.get().set_broadcast(is_allowed)
     }
 
-    /// What [`set_broadcast`](UdpSocket::set_broadcast) sets: whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`); false at first.
+    /// What [`set_broadcast`](UdpSocket::set_broadcast) sets: whether datagrams may be sent to
+    /// broadcast addresses (`SO_BROADCAST`); false at first.
     ///
     /// # Errors
     ///
@@ -337,9 +342,11 @@ impl UdpSocket {
         self.inner.get().broadcast()
     }
 
-    /// Sets whether multicast datagrams that are sent come back to this machine (`IP_MULTICAST_LOOP`); true at first.
+    /// Sets whether multicast datagrams that are sent come back to this machine
+    /// (`IP_MULTICAST_LOOP`); true at first.
     ///
-    /// May have no effect on IPv6 sockets. Windows looks at it on the receiving socket, others on the sending one.
+    /// May have no effect on IPv6 sockets. Windows looks at it on the receiving socket, others on
+    /// the sending one.
     ///
     /// # Errors
     ///
@@ -362,7 +369,8 @@ impl UdpSocket {
         self.inner.get().set_multicast_loop_v4(is_looped)
     }
 
-    /// What [`set_multicast_loop_v4`](UdpSocket::set_multicast_loop_v4) sets: whether multicast datagrams that are sent come back to this machine (`IP_MULTICAST_LOOP`); true at first.
+    /// What [`set_multicast_loop_v4`](UdpSocket::set_multicast_loop_v4) sets: whether multicast
+    /// datagrams that are sent come back to this machine (`IP_MULTICAST_LOOP`); true at first.
     ///
     /// # Errors
     ///
@@ -375,7 +383,8 @@ impl UdpSocket {
         self.inner.get().multicast_loop_v4()
     }
 
-    /// Sets the time to live, in hops, of IPv4 multicast datagrams (`IP_MULTICAST_TTL`); 1 at first, so that they stay in the local network.
+    /// Sets the time to live, in hops, of IPv4 multicast datagrams (`IP_MULTICAST_TTL`); 1 at
+    /// first, so that they stay in the local network.
     ///
     /// May have no effect on IPv6 sockets.
     ///
@@ -400,7 +409,9 @@ impl UdpSocket {
         self.inner.get().set_multicast_ttl_v4(ttl)
     }
 
-    /// What [`set_multicast_ttl_v4`](UdpSocket::set_multicast_ttl_v4) sets: the time to live, in hops, of IPv4 multicast datagrams (`IP_MULTICAST_TTL`); 1 at first, so that they stay in the local network.
+    /// What [`set_multicast_ttl_v4`](UdpSocket::set_multicast_ttl_v4) sets: the time to live, in
+    /// hops, of IPv4 multicast datagrams (`IP_MULTICAST_TTL`); 1 at first, so that they stay in the
+    /// local network.
     ///
     /// # Errors
     ///
@@ -413,9 +424,11 @@ impl UdpSocket {
         self.inner.get().multicast_ttl_v4()
     }
 
-    /// Sets whether multicast datagrams that are sent come back to this machine (`IPV6_MULTICAST_LOOP`); true at first.
+    /// Sets whether multicast datagrams that are sent come back to this machine
+    /// (`IPV6_MULTICAST_LOOP`); true at first.
     ///
-    /// May have no effect on IPv4 sockets. Windows looks at it on the receiving socket, others on the sending one.
+    /// May have no effect on IPv4 sockets. Windows looks at it on the receiving socket, others on
+    /// the sending one.
     ///
     /// # Errors
     ///
@@ -440,7 +453,8 @@ impl UdpSocket {
         self.inner.get().set_multicast_loop_v6(is_looped)
     }
 
-    /// What [`set_multicast_loop_v6`](UdpSocket::set_multicast_loop_v6) sets: whether multicast datagrams that are sent come back to this machine (`IPV6_MULTICAST_LOOP`); true at first.
+    /// What [`set_multicast_loop_v6`](UdpSocket::set_multicast_loop_v6) sets: whether multicast
+    /// datagrams that are sent come back to this machine (`IPV6_MULTICAST_LOOP`); true at first.
     ///
     /// # Errors
     ///
@@ -457,7 +471,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for an IPv6 socket.
+    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for an IPv6
+    /// socket.
     ///
     /// # Examples
     ///
@@ -476,7 +491,8 @@ impl UdpSocket {
         self.inner.get().set_ttl(ttl)
     }
 
-    /// What [`set_ttl`](UdpSocket::set_ttl) sets: the time to live, in hops, of IPv4 datagrams (`IP_TTL`).
+    /// What [`set_ttl`](UdpSocket::set_ttl) sets: the time to live, in hops, of IPv4 datagrams
+    /// (`IP_TTL`).
     ///
     /// # Errors
     ///
@@ -489,12 +505,13 @@ impl UdpSocket {
         self.inner.get().ttl()
     }
 
-    /// Joins an IPv4 multicast group (`IP_ADD_MEMBERSHIP`), on the interface that has the address `interface`, or one of the
-    /// system's choice if that is [`Ipv4Addr::UNSPECIFIED`].
+    /// Joins an IPv4 multicast group (`IP_ADD_MEMBERSHIP`), on the interface that has the address
+    /// `interface`, or one of the system's choice if that is [`Ipv4Addr::UNSPECIFIED`].
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for an address that is no group, `ENODEV` or the like without a route to it.
+    /// Those of setsockopt(2): `EINVAL` for an address that is no group, `ENODEV` or the like
+    /// without a route to it.
     ///
     /// # Examples
     ///
@@ -516,8 +533,8 @@ impl UdpSocket {
         self.inner.get().join_multicast_v4(group, interface)
     }
 
-    /// Joins an IPv6 multicast group (`IPV6_ADD_MEMBERSHIP`), on the interface with the index `interface`, or one of the
-    /// system's choice if that is 0.
+    /// Joins an IPv6 multicast group (`IPV6_ADD_MEMBERSHIP`), on the interface with the index
+    /// `interface`, or one of the system's choice if that is 0.
     ///
     /// # Errors
     ///
@@ -531,11 +548,13 @@ impl UdpSocket {
         self.inner.get().join_multicast_v6(group, interface)
     }
 
-    /// Leaves a group joined with [`join_multicast_v4`](UdpSocket::join_multicast_v4), with the same arguments.
+    /// Leaves a group joined with [`join_multicast_v4`](UdpSocket::join_multicast_v4), with the
+    /// same arguments.
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable) if it was not joined.
+    /// Those of setsockopt(2): [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable) if it was not
+    /// joined.
     ///
     /// # Examples
     ///
@@ -545,7 +564,8 @@ impl UdpSocket {
         self.inner.get().leave_multicast_v4(group, interface)
     }
 
-    /// Leaves a group joined with [`join_multicast_v6`](UdpSocket::join_multicast_v6), with the same arguments.
+    /// Leaves a group joined with [`join_multicast_v6`](UdpSocket::join_multicast_v6), with the
+    /// same arguments.
     ///
     /// # Errors
     ///
@@ -559,7 +579,8 @@ impl UdpSocket {
         self.inner.get().leave_multicast_v6(group, interface)
     }
 
-    /// Whether an IPv6 socket keeps away from IPv4 (`IPV6_V6ONLY`). It is set before a socket is bound: with `socket2`.
+    /// Whether an IPv6 socket keeps away from IPv4 (`IPV6_V6ONLY`). It is set before a socket is
+    /// bound: with `socket2`.
     ///
     /// # Errors
     ///
@@ -619,7 +640,8 @@ impl UdpSocket {
         /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
         /// let same = std::net::UdpSocket::from(socket.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
-        /// let error = socket.try_io_for(Interest::READABLE, || same.recv(&mut buffer)).unwrap_err();
+        /// let result = socket.try_io_for(Interest::READABLE, || same.recv(&mut buffer));
+        /// let error = result.unwrap_err();
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
@@ -629,4 +651,5 @@ impl UdpSocket {
 }
 
 source!(UdpSocket, net::UdpSocket);
+debug_as_std!(UdpSocket);
 into_std!(UdpSocket, net::UdpSocket);

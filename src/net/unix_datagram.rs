@@ -5,15 +5,16 @@ use std::net::Shutdown;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use super::{into_std, operations, source};
+use super::{debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 
-/// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the way.
+/// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the
+/// way.
 ///
-/// A datagram larger than the receiver's buffer is cut silently. An empty one makes the socket readable, and is received as 0
-/// bytes.
+/// A datagram larger than the receiver's buffer is cut silently. An empty one makes the socket
+/// readable, and is received as 0 bytes.
 ///
 /// # Examples
 ///
@@ -41,13 +42,15 @@ pub struct UnixDatagram {
 impl UnixDatagram {
     /// Makes a socket, and a file at `path` by which it is found.
     ///
-    /// The file stays when the socket is gone. Remove it then, or before `bind`, if it is known to be stale.
+    /// The file stays when the socket is gone. Remove it then, or before `bind`, if it is known to
+    /// be stale.
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if there is a file, stale or not. [`InvalidInput`](io::ErrorKind::InvalidInput)
-    /// if the path contains a zero or is longer than the system takes: 107 bytes on Linux, 103 on Apple systems and the
-    /// BSDs. Otherwise the error of the system call that failed.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if there is a file, stale or not.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero or is longer than
+    /// the system takes: 107 bytes on Linux, 103 on Apple systems and the BSDs. Otherwise the error
+    /// of the system call that failed.
     ///
     /// # System calls
     ///
@@ -59,7 +62,8 @@ impl UnixDatagram {
     /// use litio::net::UnixDatagram;
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// # let path = std::env::temp_dir().join(format!("litio-doc-datagram-{}", std::process::id()));
+    /// # let name = format!("litio-doc-datagram-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
     /// let bound = UnixDatagram::bind(&path)?;
     /// let sender = UnixDatagram::unbound()?;
     /// sender.send_to(b"hello", &path)?;
@@ -82,7 +86,8 @@ impl UnixDatagram {
     ///
     /// # Platform notes
     ///
-    /// Abstract names exist on Linux, Android and Cygwin. There, binding to the unnamed address makes the system choose one.
+    /// Abstract names exist on Linux, Android and Cygwin. There, binding to the unnamed address
+    /// makes the system choose one.
     ///
     /// # Examples
     ///
@@ -124,13 +129,14 @@ impl UnixDatagram {
         }
     }
 
-    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) sends to it, and datagrams of others are not received
-    /// any more. Connecting again replaces the peer.
+    /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) sends to it, and datagrams
+    /// of others are not received any more. Connecting again replaces the peer.
     ///
     /// # Errors
     ///
-    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there, [`NotFound`](io::ErrorKind::NotFound)
-    /// if there is no such file; otherwise those of connect(2).
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there,
+    /// [`NotFound`](io::ErrorKind::NotFound) if there is no such file; otherwise those of
+    /// connect(2).
     ///
     /// # Examples
     ///
@@ -222,12 +228,13 @@ impl UnixDatagram {
         self.inner.get().peer_addr()
     }
 
-    /// Receives a datagram: how many bytes of `buffer` it fills, and from where it came. A sender that is not bound has the
-    /// unnamed address.
+    /// Receives a datagram: how many bytes of `buffer` it fills, and from where it came. A sender
+    /// that is not bound has the unnamed address.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none has arrived; otherwise those of recvfrom(2).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none has arrived; otherwise those of
+    /// recvfrom(2).
     ///
     /// # System calls
     ///
@@ -266,14 +273,15 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for it; see the platform notes.
-    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there, [`NotFound`](io::ErrorKind::NotFound)
-    /// if there is no such file, `EMSGSIZE` if the datagram is larger than the system allows; otherwise those of sendto(2).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for it; see the platform
+    /// notes. [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody is bound there,
+    /// [`NotFound`](io::ErrorKind::NotFound) if there is no such file, `EMSGSIZE` if the datagram
+    /// is larger than the system allows; otherwise those of sendto(2).
     ///
     /// # Platform notes
     ///
-    /// A full receiver gives `WouldBlock` on Linux, and an event when it has room only if it is the connected peer; the BSDs and
-    /// macOS say `ENOBUFS`, for which there is no event.
+    /// A full receiver gives `WouldBlock` on Linux, and an event when it has room only if it is the
+    /// connected peer; the BSDs and macOS say `ENOBUFS`, for which there is no event.
     ///
     /// # System calls
     ///
@@ -293,7 +301,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// As [`send_to`](UnixDatagram::send_to); [`NotConnected`](io::ErrorKind::NotConnected) if there is no peer.
+    /// As [`send_to`](UnixDatagram::send_to); [`NotConnected`](io::ErrorKind::NotConnected) if
+    /// there is no peer.
     ///
     /// # System calls
     ///
@@ -375,4 +384,5 @@ impl UnixDatagram {
 }
 
 source!(UnixDatagram, net::UnixDatagram);
+debug_as_std!(UnixDatagram);
 into_std!(UnixDatagram, net::UnixDatagram);

@@ -4,14 +4,15 @@ use std::io;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use super::{UnixStream, into_std, operations, source};
+use super::{UnixStream, debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 
 /// A Unix socket that accepts connections from this machine.
 ///
-/// Readable means that a connection waits. Several may wait behind one event: accept until `WouldBlock`.
+/// Readable means that a connection waits. Several may wait behind one event: accept until
+/// `WouldBlock`.
 ///
 /// # Examples
 ///
@@ -47,18 +48,20 @@ pub struct UnixListener {
 impl UnixListener {
     /// Makes a listener, and a file at `path` by which it is found.
     ///
-    /// The file stays when the listener is gone. Remove it then, or before `bind`, if it is known to be stale.
+    /// The file stays when the listener is gone. Remove it then, or before `bind`, if it is known
+    /// to be stale.
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if there is a file, stale or not. [`InvalidInput`](io::ErrorKind::InvalidInput)
-    /// if the path contains a zero or is longer than the system takes: 107 bytes on Linux, 103 on Apple systems and the
-    /// BSDs. Otherwise the error of the system call that failed.
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) if there is a file, stale or not.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero or is longer than
+    /// the system takes: 107 bytes on Linux, 103 on Apple systems and the BSDs. Otherwise the error
+    /// of the system call that failed.
     ///
     /// # System calls
     ///
-    /// socket(2), bind(2), listen(2), with the largest backlog that the system allows (std's); elsewhere than on Linux,
-    /// illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), bind(2), listen(2), with the largest backlog that the system allows (std's);
+    /// elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
     ///
     /// # Examples
     ///
@@ -76,7 +79,8 @@ impl UnixListener {
     ///
     /// # Platform notes
     ///
-    /// Abstract names exist on Linux, Android and Cygwin. There, listening on the unnamed address makes the system choose one.
+    /// Abstract names exist on Linux, Android and Cygwin. There, listening on the unnamed address
+    /// makes the system choose one.
     ///
     /// # Examples
     ///
@@ -106,7 +110,8 @@ impl UnixListener {
     /// use litio::net::UnixListener;
     ///
     /// # fn main() -> std::io::Result<()> {
-    /// # let path = std::env::temp_dir().join(format!("litio-doc-from-std-{}", std::process::id()));
+    /// # let name = format!("litio-doc-from-std-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
     /// let listener = std::os::unix::net::UnixListener::bind(&path)?;
     /// listener.set_nonblocking(true)?;
     /// let listener = UnixListener::from_std(listener);
@@ -119,16 +124,16 @@ impl UnixListener {
         }
     }
 
-    /// Accepts a connection: a stream, non-blocking and close-on-exec whatever the listener is, and its peer's address, which
-    /// is unnamed if the peer was not bound.
+    /// Accepts a connection: a stream, non-blocking and close-on-exec whatever the listener is, and
+    /// its peer's address, which is unnamed if the peer was not bound.
     ///
     /// The stream is not registered. No connection is lost because its peer has an odd name.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none waits. `ECONNABORTED` concerns one connection only: go on. `EMFILE` and
-    /// `ENFILE` leave the connection waiting, without a new event: try again when descriptors are free. A signal is no error
-    /// here; the call is repeated.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none waits. `ECONNABORTED` concerns one
+    /// connection only: go on. `EMFILE` and `ENFILE` leave the connection waiting, without a new
+    /// event: try again when descriptors are free. A signal is no error here; the call is repeated.
     ///
     /// # System calls
     ///
@@ -202,7 +207,8 @@ impl UnixListener {
         /// # fn main() -> std::io::Result<()> {
         /// # let path = std::env::temp_dir().join(format!("litio-doc-for-{}", std::process::id()));
         /// let listener = UnixListener::bind(&path)?;
-        /// let same = std::os::unix::net::UnixListener::from(listener.as_fd().try_clone_to_owned()?);
+        /// let same = listener.as_fd().try_clone_to_owned()?;
+        /// let same = std::os::unix::net::UnixListener::from(same);
         /// let error = listener.try_io_for(Interest::READABLE, || same.accept()).unwrap_err();
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # std::fs::remove_file(&path)
@@ -212,4 +218,5 @@ impl UnixListener {
 }
 
 source!(UnixListener, net::UnixListener);
+debug_as_std!(UnixListener);
 into_std!(UnixListener, net::UnixListener);

@@ -5,14 +5,15 @@ use std::net::Shutdown;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use super::{into_std, operations, reads, source, writes};
+use super::{debug_as_std, into_std, operations, reads, source, writes};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 
 /// A connection between two processes of a machine, or two parts of one.
 ///
-/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a reference to it.
+/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a
+/// reference to it.
 ///
 /// # Examples
 ///
@@ -42,11 +43,12 @@ pub struct UnixStream {
 impl UnixStream {
     /// True: a read of fewer bytes than were asked for has drained the socket.
     ///
-    /// The same as [`TcpStream::SHORT_READ_DRAINS`](super::TcpStream::SHORT_READ_DRAINS), with an example there. Read on
-    /// nevertheless, until `WouldBlock`, `Ok(0)` or an error,
+    /// The same as [`TcpStream::SHORT_READ_DRAINS`](super::TcpStream::SHORT_READ_DRAINS), with an
+    /// example there. Read on nevertheless, until `WouldBlock`, `Ok(0)` or an error,
     ///
     /// * if the last event was [`is_read_closed`](crate::event::Event::is_read_closed),
-    ///   [`is_write_closed`](crate::event::Event::is_write_closed) or [`is_error`](crate::event::Event::is_error);
+    ///   [`is_write_closed`](crate::event::Event::is_write_closed) or
+    ///   [`is_error`](crate::event::Event::is_error);
     /// * if the peer passes descriptors or credentials: a read ends where they are attached.
     pub const SHORT_READ_DRAINS: bool = true;
 
@@ -57,19 +59,22 @@ impl UnixStream {
 
     /// Makes a stream and connects it to the listener at `path`.
     ///
-    /// Most systems are done at once. On one that is not, go on as after [`TcpStream::connect`](super::TcpStream::connect).
+    /// Most systems are done at once. On one that is not, go on as after
+    /// [`TcpStream::connect`](super::TcpStream::connect).
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the listener's backlog is full (Linux): try again later, no event will tell
-    /// when. [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody listens, [`NotFound`](io::ErrorKind::NotFound) if
-    /// there is no such file. [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero or is longer than the
-    /// system takes: 107 bytes on Linux, 103 on Apple systems and the BSDs.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the listener's backlog is full (Linux): try
+    /// again later, no event will tell when.
+    /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused) if nobody listens,
+    /// [`NotFound`](io::ErrorKind::NotFound) if there is no such file.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero or is longer than
+    /// the system takes: 107 bytes on Linux, 103 on Apple systems and the BSDs.
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2); on the BSDs and on Apple
-    /// systems also setsockopt(2).
+    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2);
+    /// on the BSDs and on Apple systems also setsockopt(2).
     ///
     /// # Examples
     ///
@@ -156,8 +161,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed again for writing. `EINVAL` on
-    /// macOS once the connection is shut down.
+    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed
+    /// again for writing. `EINVAL` on macOS once the connection is shut down.
     ///
     /// # Examples
     ///
@@ -181,8 +186,8 @@ impl UnixStream {
         result
     }
 
-    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there is none, the source is
-    /// armed again for writing: the stream may still be connecting.
+    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
+    /// is none, the source is armed again for writing: the stream may still be connecting.
     ///
     /// # Errors
     ///
@@ -208,8 +213,8 @@ impl UnixStream {
         Ok(taken)
     }
 
-    /// Shuts down reading, writing or both, for everyone who shares the socket. After `Write` the peer reads the end of the
-    /// stream; after `Read` this end does, and the peer's writes fail.
+    /// Shuts down reading, writing or both, for everyone who shares the socket. After `Write` the
+    /// peer reads the end of the stream; after `Read` this end does, and the peer's writes fail.
     ///
     /// # Errors
     ///
@@ -259,4 +264,5 @@ impl UnixStream {
 reads!(UnixStream);
 writes!(UnixStream);
 source!(UnixStream, net::UnixStream);
+debug_as_std!(UnixStream);
 into_std!(UnixStream, net::UnixStream);

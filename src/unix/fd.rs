@@ -22,7 +22,8 @@ macro_rules! descriptors {
             }
         }
 
-        /// Takes a descriptor, which must be of the right kind and non-blocking. None of its flags is changed.
+        /// Takes a descriptor, which must be of the right kind and non-blocking. None of its flags
+        /// is changed.
         impl From<OwnedFd> for $source {
             fn from(fd: OwnedFd) -> $source {
                 $source::from_std(fd.into())
@@ -37,8 +38,8 @@ macro_rules! descriptors {
             }
         }
 
-        /// Gives the descriptor. It stays non-blocking and, on epoll and kqueue, registered until it is closed: deregister it first if
-        /// it lives on.
+        /// Gives the descriptor. It stays non-blocking and, on epoll and kqueue, registered until
+        /// it is closed: deregister it first if it lives on.
         impl From<$source> for OwnedFd {
             fn from(source: $source) -> OwnedFd {
                 source.into_std().into()

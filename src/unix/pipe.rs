@@ -1,6 +1,7 @@
 //! Pipes: bytes from a [`Sender`] to a [`Receiver`], between processes or within one.
 //!
-//! [`new`] makes a pipe. The pipes to and from a child process become ends with `From`; they block, so switch that first:
+//! [`new`] makes a pipe. The pipes to and from a child process become ends with `From`; they block,
+//! so switch that first:
 //!
 //! ```
 //! use litio::unix::pipe::Receiver;
@@ -30,6 +31,7 @@
 //! # }
 //! ```
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,12 +77,14 @@ pub fn new() -> io::Result<(Sender, Receiver)> {
     Ok((Sender::from_std(writes), Receiver::from_std(reads)))
 }
 
-/// The end of a pipe that is written to. Made by [`new`], of a child's [`stdin`](ChildStdin) or of a descriptor.
+/// The end of a pipe that is written to. Made by [`new`], of a child's [`stdin`](ChildStdin) or of
+/// a descriptor.
 ///
 /// When the receiver is gone, there is an event with
-/// [`is_write_closed`](crate::event::Event::is_write_closed), and writing gives [`BrokenPipe`](io::ErrorKind::BrokenPipe) (in
-/// a Rust program; a program that has not ignored SIGPIPE gets that first). Where `litio` cannot tell (some systems that have
-/// only poll(2)), the event may say error or no more than writable.
+/// [`is_write_closed`](crate::event::Event::is_write_closed), and writing gives
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) (in a Rust program; a program that has not ignored
+/// SIGPIPE gets that first). Where `litio` cannot tell (some systems that have only poll(2)), the
+/// event may say error or no more than writable.
 ///
 /// # Examples
 ///
@@ -108,10 +112,12 @@ pub struct Sender {
 impl Sender {
     /// True: a write of fewer bytes than were asked for has filled the pipe.
     ///
-    /// A program may then wait for the next event at once, and spare itself the write that only answers `WouldBlock`; but not
-    /// if the last event was [`is_write_closed`](crate::event::Event::is_write_closed) or
+    /// A program may then wait for the next event at once, and spare itself the write that only
+    /// answers `WouldBlock`; but not if the last event was
+    /// [`is_write_closed`](crate::event::Event::is_write_closed) or
     /// [`is_error`](crate::event::Event::is_error), nor with packet pipes (`O_DIRECT`). See
-    /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) for the rule and an example.
+    /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) for the rule and
+    /// an example.
     pub const SHORT_WRITE_FILLS: bool = true;
 
     pub(crate) fn from_std(file: File) -> Sender {
@@ -120,9 +126,11 @@ impl Sender {
         }
     }
 
-    /// Switches whether writing answers `WouldBlock` (true) or waits (false). A registered end must be non-blocking.
+    /// Switches whether writing answers `WouldBlock` (true) or waits (false). A registered end must
+    /// be non-blocking.
     ///
-    /// It is a property of the open pipe: a process that inherited or was passed the same end is affected too.
+    /// It is a property of the open pipe: a process that inherited or was passed the same end is
+    /// affected too.
     ///
     /// # Errors
     ///
@@ -161,18 +169,27 @@ impl Sender {
 writes!(Sender);
 source!(Sender, File);
 
-/// Takes the pipe to a child's standard input, which blocks: call [`set_nonblocking`](Sender::set_nonblocking).
+/// Names the end and its descriptor.
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(self.inner.get()).finish()
+    }
+}
+
+/// Takes the pipe to a child's standard input, which blocks: call
+/// [`set_nonblocking`](Sender::set_nonblocking).
 impl From<ChildStdin> for Sender {
     fn from(stdin: ChildStdin) -> Sender {
         Sender::from_std(OwnedFd::from(stdin).into())
     }
 }
 
-/// The end of a pipe that is read from. Made by [`new`], of a child's [`stdout`](ChildStdout) or [`stderr`](ChildStderr), or of a
-/// descriptor.
+/// The end of a pipe that is read from. Made by [`new`], of a child's [`stdout`](ChildStdout) or
+/// [`stderr`](ChildStderr), or of a descriptor.
 ///
-/// When the last sender is gone, there is an event with [`is_read_closed`](crate::event::Event::is_read_closed), and reading
-/// gives what is left and then `Ok(0)`.
+/// When the last sender is gone, there is an event with
+/// [`is_read_closed`](crate::event::Event::is_read_closed), and reading gives what is left and then
+/// `Ok(0)`.
 ///
 /// # Examples
 ///
@@ -203,10 +220,13 @@ pub struct Receiver {
 impl Receiver {
     /// True: a read of fewer bytes than were asked for has drained the pipe.
     ///
-    /// A program may then wait for the next event at once, and spare itself the read that only answers `WouldBlock`; but not
-    /// if the last event was [`is_read_closed`](crate::event::Event::is_read_closed) or
-    /// [`is_error`](crate::event::Event::is_error), nor with packet pipes (`O_DIRECT`), where a read ends with the packet. See
-    /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) for the rule and an example.
+    /// A program may then wait for the next event at once, and spare itself the read that only
+    /// answers `WouldBlock`; but not if the last event was
+    /// [`is_read_closed`](crate::event::Event::is_read_closed) or
+    /// [`is_error`](crate::event::Event::is_error), nor with packet pipes (`O_DIRECT`), where a
+    /// read ends with the packet. See
+    /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) for the rule and
+    /// an example.
     pub const SHORT_READ_DRAINS: bool = true;
 
     pub(crate) fn from_std(file: File) -> Receiver {
@@ -215,9 +235,11 @@ impl Receiver {
         }
     }
 
-    /// Switches whether reading answers `WouldBlock` (true) or waits (false). A registered end must be non-blocking.
+    /// Switches whether reading answers `WouldBlock` (true) or waits (false). A registered end must
+    /// be non-blocking.
     ///
-    /// It is a property of the open pipe: a process that inherited or was passed the same end is affected too.
+    /// It is a property of the open pipe: a process that inherited or was passed the same end is
+    /// affected too.
     ///
     /// # Errors
     ///
@@ -247,7 +269,8 @@ impl Receiver {
         /// let (_sender, receiver) = pipe::new()?;
         /// let mut same = File::from(receiver.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
-        /// let error = receiver.try_io_for(Interest::READABLE, || same.read(&mut buffer)).unwrap_err();
+        /// let result = receiver.try_io_for(Interest::READABLE, || same.read(&mut buffer));
+        /// let error = result.unwrap_err();
         /// assert_eq!(error.kind(), ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
@@ -258,14 +281,23 @@ impl Receiver {
 reads!(Receiver);
 source!(Receiver, File);
 
-/// Takes the pipe from a child's standard output, which blocks: call [`set_nonblocking`](Receiver::set_nonblocking).
+/// Names the end and its descriptor.
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receiver").field(self.inner.get()).finish()
+    }
+}
+
+/// Takes the pipe from a child's standard output, which blocks: call
+/// [`set_nonblocking`](Receiver::set_nonblocking).
 impl From<ChildStdout> for Receiver {
     fn from(stdout: ChildStdout) -> Receiver {
         Receiver::from_std(OwnedFd::from(stdout).into())
     }
 }
 
-/// Takes the pipe from a child's standard error, which blocks: call [`set_nonblocking`](Receiver::set_nonblocking).
+/// Takes the pipe from a child's standard error, which blocks: call
+/// [`set_nonblocking`](Receiver::set_nonblocking).
 impl From<ChildStderr> for Receiver {
     fn from(stderr: ChildStderr) -> Receiver {
         Receiver::from_std(OwnedFd::from(stderr).into())

@@ -7,10 +7,11 @@ use crate::registry::Registry;
 use crate::sys::selector::if_selector_is_descriptor;
 
 if_selector_is_descriptor! {
-    /// The descriptor of the event queue: readable when a `poll` would report something, so that another poller can watch it.
+    /// The descriptor of the event queue: readable when a `poll` would report something, so that
+    /// another poller can watch it.
     ///
-    /// From the first use on, every first [wake](crate::Waker::wake) makes a system call, because the other poller may be the
-    /// one that sleeps.
+    /// From the first use on, every first [wake](crate::Waker::wake) makes a system call, because
+    /// the other poller may be the one that sleeps.
     ///
     /// Exists where the queue is a descriptor: epoll, kqueue and event ports.
     impl AsRawFd for Registry {

@@ -8,26 +8,28 @@ use crate::registry::{Registry, Source};
 use crate::sys::selector::Backend;
 use crate::token::Token;
 
-/// A descriptor that somebody else owns, as a [source](crate::event::Source): a terminal, a timer, a socket of another
-/// library.
+/// A descriptor that somebody else owns, as a [source](crate::event::Source): a terminal, a timer,
+/// a socket of another library.
 ///
-/// It borrows the number and nothing more. Make it anew for every call; the registration belongs to the descriptor, not to
-/// this value. Put the descriptor into non-blocking mode first, and deregister it before it is closed: if it was duplicated,
-/// closing is not enough on any system, and where the system does not keep the registrations itself, it never is.
+/// It borrows the number and nothing more. Make it anew for every call; the registration belongs to
+/// the descriptor, not to this value. Put the descriptor into non-blocking mode first, and
+/// deregister it before it is closed: if it was duplicated, closing is not enough on any system,
+/// and where the system does not keep the registrations itself, it never is.
 ///
 /// # Re-arming
 ///
-/// Litio does not see the I/O. On epoll and kqueue it need not: the descriptor is edge-triggered, as every source. Elsewhere
-/// (poll(2), event ports) it is *paced*: while it stays ready, the same readiness is reported again, first after a millisecond,
-/// then less and less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
-/// everywhere wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
+/// Litio does not see the I/O. On epoll and kqueue it need not: the descriptor is edge-triggered,
+/// as every source. Elsewhere (poll(2), event ports) it is *paced*: while it stays ready, the same
+/// readiness is reported again, first after a millisecond, then less and less often, down to every
+/// 64 ms. No edge is lost and nothing spins; but a program that wants an exact source everywhere
+/// wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
 /// [`Interest::oneshot`] it does what they say, everywhere.
 ///
 /// # Errors
 ///
-/// Those of [`Registry`](crate::Registry). Mistakes are noticed by the system, not here: kqueue takes a second registration for
-/// a change of the first. `EPERM` on epoll for what cannot be waited for, such as regular files; `EBADF` for a descriptor that
-/// is closed.
+/// Those of [`Registry`](crate::Registry). Mistakes are noticed by the system, not here: kqueue
+/// takes a second registration for a change of the first. `EPERM` on epoll for what cannot be
+/// waited for, such as regular files; `EBADF` for a descriptor that is closed.
 ///
 /// # Examples
 ///

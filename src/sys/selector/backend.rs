@@ -19,27 +19,31 @@ use crate::token::Token;
 /// Each clause is tested on every backend by the conformance suite.
 ///
 /// 1. After `register` or `reregister`, an event is reported if the source is ready or becomes so.
-/// 2. After an event the same readiness may stay unreported until an operation on the source returned `WouldBlock` and
-///    `rearm` was told. Spurious events are allowed, lost ones never.
-/// 3. `select` puts at most as many events into `room` as it holds, and takes no more from the system: edges cannot be put
-///    back. What is left comes with the next call.
-/// 4. Once `deregister` has returned, no `select` that begins later reports the token. Once `reregister` has returned, none
-///    reports the old one.
-/// 5. `rearm` concerns the directions that blocked, and no others. It costs no system call where they are armed already.
-/// 6. Internal wake-ups (the set changed, housekeeping) never end a `select` and never restart its timeout.
-/// 7. A level-triggered source that is ready is reported by every `select`; a one-shot source once, whatever the direction, and
-///    then not before `reregister`.
-/// 8. A `select` with a timeout never returns early without an event, a knock or an error; it may be late by the system's
-///    resolution.
+/// 2. After an event the same readiness may stay unreported until an operation on the source
+///    returned `WouldBlock` and `rearm` was told. Spurious events are allowed, lost ones never.
+/// 3. `select` puts at most as many events into `room` as it holds, and takes no more from the
+///    system: edges cannot be put back. What is left comes with the next call.
+/// 4. Once `deregister` has returned, no `select` that begins later reports the token. Once
+///    `reregister` has returned, none reports the old one.
+/// 5. `rearm` concerns the directions that blocked, and no others. It costs no system call where
+///    they are armed already.
+/// 6. Internal wake-ups (the set changed, housekeeping) never end a `select` and never restart its
+///    timeout.
+/// 7. A level-triggered source that is ready is reported by every `select`; a one-shot source once,
+///    whatever the direction, and then not before `reregister`.
+/// 8. A `select` with a timeout never returns early without an event, a knock or an error; it may
+///    be late by the system's resolution.
 /// 9. Several sources may share a token; each has its own events.
-/// 10. `register`, `reregister`, `deregister`, `rearm` and `knock` may be called by any thread at any time, during a `select`
+/// 10. `register`, `reregister`, `deregister`, `rearm` and `knock` may be called by any thread at
+///     any time, during a `select`
 ///     too, and take effect for the running one. `select` is called by one thread at a time.
 ///
 /// # Errors
 ///
-/// `AlreadyExists` (registered twice), `NotFound` (never registered), `InvalidInput`, `Unsupported` (a direction that the
-/// system cannot detect), `Interrupted`; else as the system gave them, code and all. A `register` that fails leaves no trace;
-/// a failed `reregister` leaves the registration as it was.
+/// `AlreadyExists` (registered twice), `NotFound` (never registered), `InvalidInput`, `Unsupported`
+/// (a direction that the system cannot detect), `Interrupted`; else as the system gave them, code
+/// and all. A `register` that fails leaves no trace; a failed `reregister` leaves the registration
+/// as it was.
 pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
     /// The system's raw answers, owned by the poller and used again for each `select`.
     type Buffer: Default + Send + Sync + Debug;
@@ -53,7 +57,8 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
     /// A number that no other selector of this process has or had.
     fn id(&self) -> SelectorId;
 
-    /// Waits until there are events, a knock, an error or `timeout` (`None`: for ever; zero: not at all).
+    /// Waits until there are events, a knock, an error or `timeout` (`None`: for ever; zero: not at
+    /// all).
     fn select(
         &self,
         buffer: &mut Self::Buffer,
@@ -68,8 +73,8 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
 
     fn deregister(&self, source: RawSource) -> io::Result<()>;
 
-    /// An operation on the source would have blocked in these directions: their readiness is news again. Nothing happens if
-    /// the source is not registered or not armed by edges.
+    /// An operation on the source would have blocked in these directions: their readiness is news
+    /// again. Nothing happens if the source is not registered or not armed by edges.
     fn rearm(&self, source: RawSource, blocked: Interest) -> io::Result<()>;
 
     /// Makes what `knock` needs; called before the first knock, and again for each waker.
@@ -77,17 +82,19 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
         Ok(())
     }
 
-    /// Makes the running `select`, or else the next one, return. Safe in a signal handler: no lock, no allocation.
+    /// Makes the running `select`, or else the next one, return. Safe in a signal handler: no lock,
+    /// no allocation.
     fn knock(&self) -> io::Result<()>;
 
-    /// Refuses directions that [`DETECTS`](Backend::DETECTS) does not name, before anything has been done.
+    /// Refuses directions that [`DETECTS`](Backend::DETECTS) does not name, before anything has
+    /// been done.
     fn check_interest(interest: Interest) -> io::Result<()> {
         if interest.is_within(Self::DETECTS) {
             return Ok(());
         }
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "this system cannot detect a direction of the interest (AIO, LIO or PRIORITY); register without it",
+            "this system cannot detect AIO, LIO or PRIORITY; register without it",
         ))
     }
 }

@@ -1,11 +1,13 @@
 //! epoll: Linux and Android.
 //!
-//! A descriptor is added once (`epoll_ctl`) and reported by `epoll_wait` when it becomes ready. With `EPOLLET` only the change
-//! is reported, so nothing has to be re-armed; `EPOLLONESHOT` disables it after one event until `EPOLL_CTL_MOD`. A closed
-//! descriptor leaves the set by itself, unless a duplicate of it is still open.
+//! A descriptor is added once (`epoll_ctl`) and reported by `epoll_wait` when it becomes ready.
+//! With `EPOLLET` only the change is reported, so nothing has to be re-armed; `EPOLLONESHOT`
+//! disables it after one event until `EPOLL_CTL_MOD`. A closed descriptor leaves the set by itself,
+//! unless a duplicate of it is still open.
 //!
-//! Beware: `epoll_wait` counts in milliseconds. `epoll_pwait2` (Linux 5.11) counts in nanoseconds but costs twice as much when
-//! nothing has to be waited for, so it serves only timeouts that are not whole milliseconds.
+//! Beware: `epoll_wait` counts in milliseconds. `epoll_pwait2` (Linux 5.11) counts in nanoseconds
+//! but costs twice as much when nothing has to be waited for, so it serves only timeouts that are
+//! not whole milliseconds.
 //!
 //! Source: epoll(7), epoll_ctl(2), epoll_wait(2)
 
@@ -23,8 +25,8 @@ use crate::interest::{Interest, Mode};
 use crate::sys::check;
 use crate::token::Token;
 
-/// The knock's place in `epoll_event::u64`. All values are legal tokens, so this one may be somebody's too: see
-/// [`Epoll::knock_token_is_used`].
+/// The knock's place in `epoll_event::u64`. All values are legal tokens, so this one may be
+/// somebody's too: see [`Epoll::knock_token_is_used`].
 pub(crate) const KNOCK: u64 = 0x6c69_7469_6f3a_6b6f; // "litio:ko"
 
 /// What the kernel reported, before it becomes [`Event`]s.
@@ -40,7 +42,8 @@ pub(crate) struct Epoll {
     knocker: OnceLock<Knocker>,
     /// Held while the knocker is made, so that it is made once.
     knocker_lock: Mutex<()>,
-    /// A program has registered [`KNOCK`] as a token of its own. Then an event with it counts as both.
+    /// A program has registered [`KNOCK`] as a token of its own. Then an event with it counts as
+    /// both.
     knock_token_is_used: AtomicBool,
 }
 
@@ -156,8 +159,8 @@ impl Epoll {
         knocked
     }
 
-    /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which there must be room, were
-    /// written.
+    /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which
+    /// there must be room, were written.
     #[inline(always)]
     fn wait(
         &self,
@@ -208,8 +211,8 @@ impl Epoll {
             seconds: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             nanoseconds: timeout.subsec_nanos().into(),
         };
-        // SAFETY: epoll_pwait2 writes at most `limit` entries, for which there is room, and reads `timeout`; the signal mask
-        // is null and stays as it is.
+        // SAFETY: epoll_pwait2 writes at most `limit` entries, for which there is room, and reads
+        // `timeout`; the signal mask is null and stays as it is.
         let count = check(unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -222,7 +225,8 @@ impl Epoll {
             )
         });
         match count {
-            // Before Linux 5.11, or behind a container's filter that was written before: neither will change.
+            // Before Linux 5.11, or behind a container's filter that was written before: neither
+            // will change.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                 IS_MISSING.store(true, Ordering::Relaxed);
                 None

@@ -1,7 +1,9 @@
-//! What a knock is where the selector has no call for it: a descriptor that becomes readable. An `eventfd`, where there is one.
+//! What a knock is where the selector has no call for it: a descriptor that becomes readable. An
+//! `eventfd`, where there is one.
 //!
-//! The eventfd is registered edge-triggered, or drained by the backend that polls by level: each write is a new edge even if
-//! the counter was not read since, so an edge-triggered backend never reads it.
+//! The eventfd is registered edge-triggered, or drained by the backend that polls by level: each
+//! write is a new edge even if the counter was not read since, so an edge-triggered backend never
+//! reads it.
 //!
 //! Source: eventfd(2)
 
@@ -25,7 +27,8 @@ impl Knocker {
         Ok(Knocker { eventfd })
     }
 
-    /// Makes the descriptor readable, with a new edge. Safe in a signal handler; keeps `errno` when it succeeds.
+    /// Makes the descriptor readable, with a new edge. Safe in a signal handler; keeps `errno` when
+    /// it succeeds.
     pub(super) fn ring(&self) -> io::Result<()> {
         loop {
             let one = 1u64.to_ne_bytes();
@@ -35,7 +38,8 @@ impl Knocker {
             });
             match written {
                 Ok(_) => return Ok(()),
-                // The counter is full. It is readable then, but the write would have been the edge: make room for it.
+                // The counter is full. It is readable then, but the write would have been the edge:
+                // make room for it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drain()?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -1,7 +1,8 @@
 //! Selectors: the operating systems' event queues behind one contract.
 //!
-//! This file is one of the two that name operating systems. First *the table*: every backend that compiles on the target is
-//! compiled, and run through the conformance suite by its tests. Then *the chain*: the first that fits serves.
+//! This file is one of the two that name operating systems. First *the table*: every backend that
+//! compiles on the target is compiled, and run through the conformance suite by its tests. Then
+//! *the chain*: the first that fits serves.
 
 mod backend;
 mod registration;
@@ -25,14 +26,16 @@ mod knocker;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) type Serving = epoll::Epoll;
 
-/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them elsewhere.
+/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
+/// elsewhere.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[allow(unused_macros)]
 macro_rules! if_selector_is_descriptor {
     ($($item:item)*) => { $($item)* };
 }
 
-/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them elsewhere.
+/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
+/// elsewhere.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[allow(unused_macros)]
 macro_rules! if_selector_is_descriptor {

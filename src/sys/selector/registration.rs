@@ -16,11 +16,11 @@ use crate::interest::Interest;
 use crate::sys::handle::RawSource;
 use crate::token::Token;
 
-/// A source's ticket to a selector. It changes only after the system has accepted a call, so that a refused one leaves it
-/// as it was.
+/// A source's ticket to a selector. It changes only after the system has accepted a call, so that a
+/// refused one leaves it as it was.
 pub(crate) trait Registration<B: Backend>: Default + Debug + Send + Sync {
-    /// True if operations must report short transfers and `WouldBlock`: known at compile time, so that what is not needed
-    /// costs nothing.
+    /// True if operations must report short transfers and `WouldBlock`: known at compile time, so
+    /// that what is not needed costs nothing.
     const REARMS: bool;
 
     fn register(
@@ -47,7 +47,8 @@ pub(crate) trait Registration<B: Backend>: Default + Debug + Send + Sync {
 
 /// For systems that are edge-triggered by nature and forget a descriptor when it is closed.
 ///
-/// Release builds leave it to the system to notice mistakes. Debug builds notice them here, in the same words on every system.
+/// Release builds leave it to the system to notice mistakes. Debug builds notice them here, in the
+/// same words on every system.
 #[derive(Debug, Default)]
 pub(crate) struct Untracked {
     #[cfg(debug_assertions)]

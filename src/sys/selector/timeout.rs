@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Whole milliseconds, rounded up, at most `i32::MAX`: the unit of `epoll_wait(2)` and `poll(2)`. A longer timeout (24.8 days)
-/// takes several waits; the second value is what is left after this one.
+/// Whole milliseconds, rounded up, at most `i32::MAX`: the unit of `epoll_wait(2)` and `poll(2)`. A
+/// longer timeout (24.8 days) takes several waits; the second value is what is left after this one.
 #[inline]
 pub(super) fn millis(timeout: Duration) -> (i32, Duration) {
     const MOST: Duration = Duration::from_millis(i32::MAX as u64);

@@ -1,7 +1,7 @@
 //! Addresses as the system has them, `sockaddr` and its kin, from and to std's types.
 //!
-//! Built and read field by field. The layout of std's types is its own affair: libraries that took them for the C structs
-//! were broken when std changed it.
+//! Built and read field by field. The layout of std's types is its own affair: libraries that took
+//! them for the C structs were broken when std changed it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,11 +17,13 @@ use libc::{
 
 use super::abstract_names;
 
-/// An address in one of C's structs, all of whose bytes are initialised, and how many of them count.
+/// An address in one of C's structs, all of whose bytes are initialised, and how many of them
+/// count.
 #[derive(Debug)]
 pub(super) struct Address<T> {
     raw: T,
-    /// At most the size of `T`, except that a system may say after `room` that it had more to write.
+    /// At most the size of `T`, except that a system may say after `room` that it had more to
+    /// write.
     len: socklen_t,
 }
 
@@ -36,7 +38,8 @@ impl<T> Address<T> {
         self.len.min(size_of::<T>() as socklen_t)
     }
 
-    /// Where a system call may write an address, and its length, which first says how much room there is.
+    /// Where a system call may write an address, and its length, which first says how much room
+    /// there is.
     pub(super) fn room(&mut self) -> (*mut sockaddr, *mut socklen_t) {
         self.len = size_of::<T>() as socklen_t;
         ((&raw mut self.raw).cast(), &raw mut self.len)
@@ -64,14 +67,16 @@ impl InetAddress {
     fn holding<T: Inet>(specific: T) -> InetAddress {
         let mut address = InetAddress::EMPTY;
         let place = (&raw mut address.raw).cast::<T>();
-        // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family; `Inet` are two of them.
+        // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family;
+        // `Inet` are two of them.
         unsafe { place.write(specific) };
         address.len = size_of::<T>() as socklen_t;
         address
     }
 
     fn read<T: Inet>(&self) -> T {
-        // SAFETY: a `sockaddr_storage` has the size and alignment, all its bytes are initialised, and any are an `Inet`.
+        // SAFETY: a `sockaddr_storage` has the size and alignment, all its bytes are initialised,
+        // and any are an `Inet`.
         unsafe { (&raw const self.raw).cast::<T>().read() }
     }
 
@@ -106,7 +111,8 @@ pub(super) fn family(address: SocketAddr) -> c_int {
     }
 }
 
-/// The structs that an [`InetAddress`] holds: of integers only, no larger than a `sockaddr_storage`.
+/// The structs that an [`InetAddress`] holds: of integers only, no larger than a
+/// `sockaddr_storage`.
 trait Inet {}
 impl Inet for sockaddr_in {}
 impl Inet for sockaddr_in6 {}
@@ -151,7 +157,8 @@ impl UnixAddress {
     pub(super) fn new(address: &UnixSocketAddr) -> io::Result<UnixAddress> {
         if let Some(path) = address.as_pathname() {
             let mut new = UnixAddress::named(path.as_os_str().as_bytes(), 0)?;
-            // The zero that ends a path counts, if there is room for it; systems take a path that fills the struct.
+            // The zero that ends a path counts, if there is room for it; systems take a path that
+            // fills the struct.
             new.len = (new.len + 1).min(size_of::<sockaddr_un>() as socklen_t);
             Ok(new)
         } else if let Some(name) = abstract_names::name(address) {
@@ -184,7 +191,8 @@ impl UnixAddress {
         let name = &bytes[..(self.len() as usize).saturating_sub(NAME)];
         match name {
             [0, name @ ..] if !name.is_empty() => abstract_names::address(name).ok(),
-            // Systems differ in whether the length includes the zero at the end, or the whole struct.
+            // Systems differ in whether the length includes the zero at the end, or the whole
+            // struct.
             path => {
                 let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
                 UnixSocketAddr::from_pathname(OsStr::from_bytes(path)).ok()

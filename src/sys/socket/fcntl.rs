@@ -1,14 +1,17 @@
-//! The dialect of any POSIX system: make the descriptor, then make it non-blocking and close-on-exec with fcntl(2).
+//! The dialect of any POSIX system: make the descriptor, then make it non-blocking and
+//! close-on-exec with fcntl(2).
 //!
-//! In between, another thread that forks and executes a program hands the descriptor to it. Nothing can be done about that
-//! here; a program that minds starts its children before its threads, or closes descriptors in the child.
+//! In between, another thread that forks and executes a program hands the descriptor to it. Nothing
+//! can be done about that here; a program that minds starts its children before its threads, or
+//! closes descriptors in the child.
 //!
-//! Accepted descriptors get the same treatment: whether they inherit `O_NONBLOCK` from the listener differs (BSD: yes, Linux:
-//! no), and close-on-exec is never inherited.
+//! Accepted descriptors get the same treatment: whether they inherit `O_NONBLOCK` from the listener
+//! differs (BSD: yes, Linux: no), and close-on-exec is never inherited.
 //!
 //! Source: POSIX.1-2017, socket, socketpair, accept, pipe, fcntl
 
-// Compiled on every Unix, so that it is tested on Linux; where the flags are spoken, little of it is in use.
+// Compiled on every Unix, so that it is tested on Linux; where the flags are spoken, little of it
+// is in use.
 #![cfg_attr(not(test), allow(dead_code))]
 
 use std::io;
@@ -49,13 +52,15 @@ pub(super) fn pair(family: c_int, kind: c_int) -> io::Result<[OwnedFd; 2]> {
 pub(super) fn accept<T>(listener: BorrowedFd<'_>, peer: &mut Address<T>) -> io::Result<OwnedFd> {
     let fd = posix::retry(|| {
         let (name, len) = peer.room();
-        // SAFETY: accept(2) writes at most `*len` bytes to `name`, which has that many, and the length to `len`.
+        // SAFETY: accept(2) writes at most `*len` bytes to `name`, which has that many, and the
+        // length to `len`.
         check(unsafe { libc::accept(listener.as_raw_fd(), name, len) })
     })?;
     // SAFETY: the call has just made this descriptor, and nobody else knows it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
     prepare(&socket)?;
-    // macOS refuses every option of a connection that has ended meanwhile. It is not lost for that: reading tells.
+    // macOS refuses every option of a connection that has ended meanwhile. It is not lost for that:
+    // reading tells.
     let _ = silence(&socket);
     Ok(socket)
 }
@@ -73,7 +78,8 @@ pub(super) fn pipe() -> io::Result<[OwnedFd; 2]> {
     Ok(ends)
 }
 
-/// Makes a new descriptor close-on-exec, first of all, and non-blocking. It has no other flags that could be lost.
+/// Makes a new descriptor close-on-exec, first of all, and non-blocking. It has no other flags that
+/// could be lost.
 fn prepare(new: &OwnedFd) -> io::Result<()> {
     // SAFETY: F_SETFD takes an int.
     check(unsafe { libc::fcntl(new.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;

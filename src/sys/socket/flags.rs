@@ -1,6 +1,8 @@
-//! The dialect of systems that make descriptors non-blocking and close-on-exec in the call that makes them.
+//! The dialect of systems that make descriptors non-blocking and close-on-exec in the call that
+//! makes them.
 //!
-//! Source: socket(2), accept4(2), pipe2(2) of Linux, the BSDs, illumos and Solaris; POSIX has them since 2024.
+//! Source: socket(2), accept4(2), pipe2(2) of Linux, the BSDs, illumos and Solaris; POSIX has them
+//! since 2024.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -44,7 +46,8 @@ pub(super) fn accept<T>(listener: BorrowedFd<'_>, peer: &mut Address<T>) -> io::
     }
     let fd = posix::retry(|| {
         let (name, len) = peer.room();
-        // SAFETY: accept4(2) writes at most `*len` bytes to `name`, which has that many, and the length to `len`.
+        // SAFETY: accept4(2) writes at most `*len` bytes to `name`, which has that many, and the
+        // length to `len`.
         check(unsafe { libc::accept4(listener.as_raw_fd(), name, len, SOCKET) })
     })?;
     // SAFETY: the call has just made this descriptor, and nobody else knows it.

@@ -1,12 +1,16 @@
-//! Sockets and pipes: made, bound, connected and accepted, on every system non-blocking and close-on-exec.
+//! Sockets and pipes: made, bound, connected and accepted, on every system non-blocking and
+//! close-on-exec.
 //!
-//! `tcp`, `udp` and `unix` say, per family, what to do in which order. They take and return std's types, so nothing above
-//! this folder knows what a socket is made of; and what std's types can do themselves is left to them. Below are `address`
-//! (`sockaddr` from and to std's types), `posix` (the calls that are the same everywhere) and one of two *dialects*:
+//! `tcp`, `udp` and `unix` say, per family, what to do in which order. They take and return std's
+//! types, so nothing above this folder knows what a socket is made of; and what std's types can do
+//! themselves is left to them. Below are `address` (`sockaddr` from and to std's types), `posix`
+//! (the calls that are the same everywhere) and one of two *dialects*:
 //!
-//! * [`flags`]: the system takes `SOCK_NONBLOCK | SOCK_CLOEXEC` when it makes a descriptor. One call, and no moment at which
-//!   another thread's `fork` and `exec` could carry the descriptor away.
-//! * [`fcntl`]: it does not, or not everywhere, and two calls of fcntl(2) follow. Right on any POSIX system.
+//! * [`flags`]: the system takes `SOCK_NONBLOCK | SOCK_CLOEXEC` when it makes a descriptor. One
+//!   call, and no moment at which another thread's `fork` and `exec` could carry the descriptor
+//!   away.
+//! * [`fcntl`]: it does not, or not everywhere, and two calls of fcntl(2) follow. Right on any
+//!   POSIX system.
 //!
 //! Both have the same functions. On Linux both are tested; see the foot of this file.
 //!
@@ -72,7 +76,8 @@ pub(crate) fn pipe() -> io::Result<[OwnedFd; 2]> {
 
 // What differs between systems, apart from the dialect
 
-/// On Android for x86, accept4 goes through socketcall(2), and the filter of older releases kills a process for it.
+/// On Android for x86, accept4 goes through socketcall(2), and the filter of older releases kills a
+/// process for it.
 #[allow(dead_code)] // of interest to `flags` only
 const ACCEPT4_MAY_KILL: bool = cfg!(all(target_os = "android", target_arch = "x86"));
 
@@ -106,9 +111,11 @@ const UNIX_BACKLOG: c_int = 128;
 )))]
 const UNIX_BACKLOG: c_int = libc::SOMAXCONN;
 
-/// Asks that writing to a socket whose peer is gone gives EPIPE and no signal, for calls that take no `MSG_NOSIGNAL`.
+/// Asks that writing to a socket whose peer is gone gives EPIPE and no signal, for calls that take
+/// no `MSG_NOSIGNAL`.
 ///
-/// Sockets accepted from such a listener need it again on Apple systems; the BSDs hand the option down.
+/// Sockets accepted from such a listener need it again on Apple systems; the BSDs hand the option
+/// down.
 #[cfg(any(
     target_os = "dragonfly",
     target_os = "freebsd",
@@ -233,7 +240,7 @@ mod tests {
                 }
 
                 #[test]
-                #[cfg_attr(miri, ignore)] // starts a process
+                #[cfg_attr(miri, ignore = "starts a process")]
                 fn nothing_leaks_when_descriptors_run_out() {
                     let name = concat!(module_path!(), "::nothing_leaks_when_descriptors_run_out");
                     in_a_process_of_its_own(name, || {
@@ -407,7 +414,8 @@ mod tests {
 
     #[test]
     fn accepted_unix_connection_tells_its_peer() {
-        // Bound to a path, bound to nothing, and (D10 of mio: lost there) bound to an abstract name.
+        // Bound to a path, bound to nothing, and (D10 of mio: lost there) bound to an abstract
+        // name.
         let path = temporary_path();
         let named = SocketAddr::from_pathname(&path).unwrap();
         let mut clients = vec![named, SocketAddr::from_pathname("").unwrap()];
@@ -436,7 +444,8 @@ mod tests {
         std::fs::remove_file(path).unwrap();
     }
 
-    /// A path may fill `sun_path` without a zero; std cannot make such an address, but the connection counts.
+    /// A path may fill `sun_path` without a zero; std cannot make such an address, but the
+    /// connection counts.
     #[test]
     #[cfg(target_os = "linux")]
     fn peer_with_the_longest_path_is_accepted() {

@@ -1,4 +1,5 @@
-//! What every POSIX system's sockets have in common. Each function is one system call, or says why not.
+//! What every POSIX system's sockets have in common. Each function is one system call, or says why
+//! not.
 
 use std::io;
 use std::mem;
@@ -11,7 +12,8 @@ use crate::sys::check;
 
 /// Gives the socket its address.
 pub(super) fn bind<T>(socket: &OwnedFd, address: &Address<T>) -> io::Result<()> {
-    // SAFETY: bind(2) reads `len` bytes of the address, which are initialised; the borrow outlives the call.
+    // SAFETY: bind(2) reads `len` bytes of the address, which are initialised; the borrow outlives
+    // the call.
     check(unsafe { libc::bind(socket.as_raw_fd(), address.as_ptr(), address.len()) })?;
     Ok(())
 }
@@ -25,12 +27,14 @@ pub(super) fn listen(socket: &OwnedFd, backlog: c_int) -> io::Result<()> {
 
 /// Starts to connect. `Ok` says that it has begun, not that it has succeeded.
 pub(super) fn connect<T>(socket: &OwnedFd, address: &Address<T>) -> io::Result<()> {
-    // SAFETY: connect(2) reads `len` bytes of the address, which are initialised; the borrow outlives the call.
+    // SAFETY: connect(2) reads `len` bytes of the address, which are initialised; the borrow
+    // outlives the call.
     let result =
         check(unsafe { libc::connect(socket.as_raw_fd(), address.as_ptr(), address.len()) });
     match result {
         Ok(_) => Ok(()),
-        // A connect that a signal interrupts goes on in the background, as one that would block does.
+        // A connect that a signal interrupts goes on in the background, as one that would block
+        // does.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {
             Ok(())
         }
@@ -57,12 +61,14 @@ pub(super) fn option(socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io:
     let mut value: c_int = 0;
     let mut len = mem::size_of_val(&value) as libc::socklen_t;
     let to = (&raw mut value).cast();
-    // SAFETY: getsockopt(2) writes at most `len` bytes to `to`, which are those of an int on our stack.
+    // SAFETY: getsockopt(2) writes at most `len` bytes to `to`, which are those of an int on our
+    // stack.
     check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, to, &raw mut len) })?;
     Ok(value)
 }
 
-/// Switches `O_NONBLOCK` of an open file, for everyone who shares it. Two calls of fcntl(2), or one if nothing is to change.
+/// Switches `O_NONBLOCK` of an open file, for everyone who shares it. Two calls of fcntl(2), or one
+/// if nothing is to change.
 pub(crate) fn set_nonblocking(file: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
     // SAFETY: F_GETFL takes no argument.
     let old = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;

@@ -40,8 +40,9 @@ fn address_of(stream: &TcpStream) -> io::Result<SocketAddr> {
     stream
         .peer_addr()
         .map_err(|error| match error.raw_os_error() {
-            // macOS hands out connections that were reset while they waited, without an address. Other systems say
-            // ECONNABORTED instead, which a loop of accepts takes for what it is: the end of this connection, not of the listener.
+            // macOS hands out connections that were reset while they waited, without an address.
+            // Other systems say ECONNABORTED instead, which a loop of accepts takes for what it is:
+            // the end of this connection, not of the listener.
             Some(libc::ENOTCONN | libc::EINVAL) => io::Error::from_raw_os_error(libc::ECONNABORTED),
             _ => error,
         })

@@ -14,7 +14,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(UdpSocket::from(socket))
 }
 
-/// Whether an IPv6 socket keeps away from IPv4; std can set other options but does not know this one.
+/// Whether an IPv6 socket keeps away from IPv4; std can set other options but does not know this
+/// one.
 pub(crate) fn only_v6(socket: &UdpSocket) -> io::Result<bool> {
     Ok(posix::option(socket.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)? != 0)
 }

@@ -16,7 +16,8 @@ pub(crate) fn listen(address: &SocketAddr) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// Makes a stream and starts to connect it; most systems are done at once, or say `WouldBlock` if the backlog is full.
+/// Makes a stream and starts to connect it; most systems are done at once, or say `WouldBlock` if
+/// the backlog is full.
 pub(crate) fn connect(address: &SocketAddr) -> io::Result<UnixStream> {
     let address = UnixAddress::new(address)?;
     let socket = dialect::socket(libc::AF_UNIX, libc::SOCK_STREAM)?;
@@ -30,7 +31,8 @@ pub(crate) fn accept(listener: &UnixListener) -> io::Result<(UnixStream, SocketA
     let stream = UnixStream::from(dialect::accept(listener.as_fd(), &mut peer)?);
     let address = match peer.to_std() {
         Some(address) => address,
-        // std makes more addresses than it lets us make; failing that, a peer whose name cannot be told has none.
+        // std makes more addresses than it lets us make; failing that, a peer whose name cannot be
+        // told has none.
         None => stream.peer_addr().or_else(|_| unnamed())?,
     };
     Ok((stream, address))

@@ -90,6 +90,7 @@ fn no_wake_is_lost_between_two_threads_that_take_turns() {
                 pong.expect(B, READABLE);
                 to_ping.wake().unwrap();
             }
+            to_ping // dropped now, it would take its last wake with it
         });
         for _ in 0..5_000 {
             to_pong.wake().unwrap();
