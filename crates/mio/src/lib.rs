@@ -1,0 +1,23 @@
+//! [Litio](litio) under the name of mio, so that it takes mio's place under every program that depends on it.
+//!
+//! ```toml
+//! [patch.crates-io]
+//! mio = { path = "…/litio/crates/mio" }
+//! ```
+//!
+//! A `Cargo.lock` that names a version of mio keeps it until `cargo update -p mio`. `cargo tree -i mio` says which one is in
+//! use.
+//!
+//! Only re-exports: what they do is documented there. The features are mio's: `net` shows `net`, `os-ext` the platform's
+//! module. `Poll::new` does not need `os-poll`.
+
+pub use litio::{Events, Interest, Poll, Registry, Token, event, features, guide};
+#[cfg(not(target_os = "wasi"))]
+pub use litio::Waker;
+
+#[cfg(feature = "net")]
+pub use litio::net;
+#[cfg(all(feature = "os-ext", unix))]
+pub use litio::unix;
+#[cfg(all(feature = "os-ext", windows))]
+pub use litio::windows;
