@@ -20,7 +20,7 @@
 //! 12. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
-//! `unix_chat`, `custom_source`.
+//! `unix_chat`, `custom_source`, `thread_per_core`.
 //!
 //! The four rules to remember:
 //!
@@ -111,7 +111,7 @@
 ///
 /// One event may stand for many connections, so `accept` is repeated like any other operation. Its
 /// errors are often about one connection only: after `ConnectionAborted` take the next. When
-/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event will come for
+/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event is promised for
 /// them: once a descriptor is free again, call `accept` again, or
 /// [reregister](crate::Registry::reregister) the listener to be told of them.
 ///
@@ -512,9 +512,9 @@ pub mod errors {}
 /// Closing and deregistering: what happens to a source at the end.
 ///
 /// **Dropping** one of Litio's sources while it is registered is fine: it deregisters and closes.
-/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a child
-/// process that inherited it): epoll and kqueue forget it only when the last duplicate is closed,
-/// and report it until then. Deregister it first.
+/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a forked
+/// process): epoll forgets it only when the last duplicate is closed, and reports it until then.
+/// Deregister it first.
 ///
 /// **Deregister** as well what goes on living outside the loop: a stream that is handed to blocking
 /// code, or to another `Poll`. It stays non-blocking.
@@ -685,6 +685,7 @@ pub mod own_sources {}
 /// shared then, and nobody waits for anybody. One thread accepts and hands the streams out, through
 /// a queue and a waker for each of the others. Or each thread has a listener of its own on the same
 /// address with `SO_REUSEPORT` (through the crate socket2), and the kernel hands out.
+/// `examples/thread_per_core.rs` does the former.
 ///
 /// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do;
 /// workers answer through a queue and a waker. [One-shot](trigger_modes) registrations keep two of

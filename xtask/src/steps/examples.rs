@@ -10,6 +10,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("custom_source", &[]),
     ("quickstart", &[]),
     ("tcp_echo", &["--seconds", "1"]),
+    ("thread_per_core", &[]),
     ("udp_echo", &[]),
     ("unix_chat", &[]),
 ];
