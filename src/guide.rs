@@ -573,16 +573,26 @@ pub mod closing {}
 /// }
 ///
 /// impl Source for Session {
-///     fn register(&mut self, to: &Registry, token: Token, asked: Interest) -> io::Result<()> {
-///         self.stream.register(to, token, asked)
+///     fn register(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
+///         self.stream.register(registry, token, interests)
 ///     }
 ///
-///     fn reregister(&mut self, to: &Registry, token: Token, asked: Interest) -> io::Result<()> {
-///         self.stream.reregister(to, token, asked)
+///     fn reregister(
+///         &mut self,
+///         registry: &Registry,
+///         token: Token,
+///         interests: Interest,
+///     ) -> io::Result<()> {
+///         self.stream.reregister(registry, token, interests)
 ///     }
 ///
-///     fn deregister(&mut self, from: &Registry) -> io::Result<()> {
-///         self.stream.deregister(from)
+///     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+///         self.stream.deregister(registry)
 ///     }
 /// }
 /// ```
