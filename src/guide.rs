@@ -840,6 +840,16 @@ pub mod portability {}
 /// = "0.1"` and rename.) Mio's features are accepted and mean nothing: all is always there. Only
 /// `log` is a real one, on by default as in mio.
 ///
+/// Where mio comes with a dependency, the package of that name in the repository takes its place
+/// under all of them:
+///
+/// ```toml
+/// [patch.crates-io]
+/// mio = { path = "…/litio/crates/mio" }
+/// ```
+///
+/// A `Cargo.lock` keeps the mio that it names until `cargo update -p mio`.
+///
 /// # What behaves better
 ///
 /// - A `Poll` may have several [`Waker`](crate::Waker)s, and a dropped one frees its place. Mio
