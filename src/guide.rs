@@ -20,7 +20,7 @@
 //! 12. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
-//! `unix_chat`, `custom_source`.
+//! `unix_chat`, `custom_source`, `thread_per_core`.
 //!
 //! The four rules to remember:
 //!
@@ -85,7 +85,7 @@
 /// ```
 /// use std::io::{self, ErrorKind, Write};
 ///
-/// /// Writes what it can of `unsent`. True when nothing is left; else an event says when to go on.
+/// /// Writes what it can of `unsent`. If something is left (false), an event says when to go on.
 /// fn flush(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<bool> {
 ///     while !unsent.is_empty() {
 ///         match stream.write(unsent) {
@@ -111,7 +111,7 @@
 ///
 /// One event may stand for many connections, so `accept` is repeated like any other operation. Its
 /// errors are often about one connection only: after `ConnectionAborted` take the next. When
-/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event will come for
+/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event is promised for
 /// them: once a descriptor is free again, call `accept` again, or
 /// [reregister](crate::Registry::reregister) the listener to be told of them.
 ///
@@ -216,7 +216,7 @@ pub mod spurious_events {}
 /// use std::io::{self, ErrorKind};
 /// use std::time::{Duration, Instant};
 ///
-/// /// Connects, or fails after `limit`. A server has this in its loop, for many streams at once.
+/// /// Connects, or fails after `limit`. A server would have this in its one loop.
 /// fn connect(poll: &mut Poll, mut stream: TcpStream, limit: Duration) -> io::Result<TcpStream> {
 ///     let mut events = Events::with_capacity(8);
 ///     let deadline = Instant::now() + limit;
@@ -247,8 +247,7 @@ pub mod spurious_events {}
 /// let stream = connect(&mut poll, stream, Duration::from_secs(5))?;
 /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
 ///
-// Nobody listens here any more: `connect` itself tells, or an event, as the system likes.
-///
+/// // Nobody listens here any more: `connect` itself tells that, or an event, as the system likes.
 /// let address = listener.local_addr()?;
 /// drop((listener, stream));
 /// let refused = TcpStream::connect(address)
@@ -380,14 +379,16 @@ pub mod waking {}
 
 /// Trigger modes: edge, level and one-shot, per registration.
 ///
-/// | | an event comes | afterwards |
+/// | | an event comes | and the next |
 /// |---|---|---|
-/// | edge (the default) | when the source becomes ready | perhaps none until an operation answered `WouldBlock` or the source is reregistered |
-/// | [`.level()`](crate::Interest::level) | from every `poll` while the source is ready | nothing to do |
-/// | [`.oneshot()`](crate::Interest::oneshot) | once, whatever the direction | none until [`reregister`](crate::Registry::reregister) |
+/// | edge (default) | when the source becomes ready | promised after `WouldBlock`, `reregister` |
+/// | `.level()` | from every `poll` while the source is ready | from the next `poll` |
+/// | `.oneshot()` | once, whatever the direction | only after `reregister` |
 ///
 /// The mode is part of the [`Interest`](crate::Interest), so every source takes it, your own
-/// included. `|` takes the stronger of two: one-shot before level before edge.
+/// included: see [`Interest::level`](crate::Interest::level) and
+/// [`Interest::oneshot`](crate::Interest::oneshot). `|` takes the stronger of two: one-shot before
+/// level before edge.
 ///
 /// **Edge** costs least: a source that is drained needs no further system call to be heard of
 /// again.
@@ -511,9 +512,9 @@ pub mod errors {}
 /// Closing and deregistering: what happens to a source at the end.
 ///
 /// **Dropping** one of Litio's sources while it is registered is fine: it deregisters and closes.
-/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a child
-/// process that inherited it): epoll and kqueue forget it only when the last duplicate is closed,
-/// and report it until then. Deregister it first.
+/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a forked
+/// process): epoll forgets it only when the last duplicate is closed, and reports it until then.
+/// Deregister it first.
 ///
 /// **Deregister** as well what goes on living outside the loop: a stream that is handed to blocking
 /// code, or to another `Poll`. It stays non-blocking.
@@ -694,6 +695,7 @@ pub mod own_sources {}
 /// shared then, and nobody waits for anybody. One thread accepts and hands the streams out, through
 /// a queue and a waker for each of the others. Or each thread has a listener of its own on the same
 /// address with `SO_REUSEPORT` (through the crate socket2), and the kernel hands out.
+/// `examples/thread_per_core.rs` does the former.
 ///
 /// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do;
 /// workers answer through a queue and a waker. [One-shot](trigger_modes) registrations keep two of
@@ -783,19 +785,29 @@ pub mod short_reads {}
 /// A program that follows the rules of this guide need not know which selector serves it. What
 /// remains:
 ///
-/// | | epoll | kqueue | event ports | poll(2) | AFD |
-/// |---|---|---|---|---|---|
-/// | systems | Linux, Android, Redox | Apple, the BSDs | Solaris | other Unixes, WASI preview 2 | Windows |
-/// | edges come from | the kernel | the kernel | Litio, on `WouldBlock` | Litio, on `WouldBlock` | Litio, on `WouldBlock` |
-/// | size of a registration in a source | 0 (release builds) | 0 (release builds) | 16 to 24 bytes | 16 to 24 bytes | 16 to 24 bytes |
-/// | new data before `WouldBlock` | new event | new event | none | none | none |
-/// | readable and writable at once | one event | two events | one event | one event | one event |
-/// | double registration in release builds | `AlreadyExists` | not noticed, replaces | `AlreadyExists` | `AlreadyExists` | `AlreadyExists` |
-/// | `SourceFd` | exact | exact | repeats, 1 to 64 ms | repeats, 1 to 64 ms | does not exist |
-/// | timeouts | nanoseconds (Linux 5.11; before and on Android: ms, rounded up) | nanoseconds | nanoseconds | milliseconds, rounded up | milliseconds, rounded up |
-/// | `Interest::PRIORITY` | Linux, Android | `Unsupported` | `Unsupported` | Linux, Android | `Unsupported` |
-/// | `Interest::AIO`, `LIO` | `Unsupported` | where the system has them | `Unsupported` | `Unsupported` | `Unsupported` |
-/// | `Poll` and `Registry` have a descriptor | yes | yes | yes | no | no |
+/// | selector | systems | edges come from | `SourceFd` |
+/// |---|---|---|---|
+/// | epoll | Linux, Android, Redox | the kernel | exact |
+/// | kqueue | Apple, the BSDs | the kernel | exact |
+/// | event ports | Solaris | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
+/// | poll(2) | other Unixes, WASI preview 2 | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
+/// | AFD | Windows | Litio, on `WouldBlock` | does not exist |
+///
+/// | selector | timeouts, never rounded down | more directions | is a descriptor |
+/// |---|---|---|---|
+/// | epoll | ns; ms before Linux 5.11, on Android | `PRIORITY` (Linux, Android) | yes |
+/// | kqueue | ns | `AIO`, `LIO` where the system has them | yes |
+/// | event ports | ns | none | yes |
+/// | poll(2) | ms | `PRIORITY` (Linux, Android) | no |
+/// | AFD | ms | none | no |
+///
+/// - Where edges come from the kernel, new data makes a new event even before you have drained the
+///   old, and a registration takes no place in the source (in release builds). Where they come from
+///   Litio, only `WouldBlock` or `reregister` makes way for the next event, and a registration
+///   takes 16 to 24 bytes.
+/// - kqueue reports a source that is readable and writable in two events, the others in one.
+/// - kqueue does not notice a double registration in release builds: the second replaces the first.
+///   All others answer `AlreadyExists`.
 ///
 /// illumos has epoll and event ports, WASI preview 1 has a call of its own and no wakers.
 /// `PLATFORMS.md` in the repository says which one serves, and for every platform how it is tested
@@ -827,6 +839,16 @@ pub mod portability {}
 /// Everything of mio 1.2 is here under the same names, so the code stays as it is. (Or write `litio
 /// = "0.1"` and rename.) Mio's features are accepted and mean nothing: all is always there. Only
 /// `log` is a real one, on by default as in mio.
+///
+/// Where mio comes with a dependency, the package of that name in the repository takes its place
+/// under all of them:
+///
+/// ```toml
+/// [patch.crates-io]
+/// mio = { path = "…/litio/crates/mio" }
+/// ```
+///
+/// A `Cargo.lock` keeps the mio that it names until `cargo update -p mio`.
 ///
 /// # What behaves better
 ///

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use litio::{Interest, Registry, Token, Waker, event};
 
-pub fn channel<T>() -> (Sender<T>, Inbox<T>) {
+pub(crate) fn channel<T>() -> (Sender<T>, Inbox<T>) {
     let (sender, queue) = mpsc::channel();
     let waker = Arc::new(Mutex::new(None));
     let sender = Sender {
@@ -15,13 +15,13 @@ pub fn channel<T>() -> (Sender<T>, Inbox<T>) {
     (sender, Inbox { queue, waker })
 }
 
-pub struct Sender<T> {
+pub(crate) struct Sender<T> {
     queue: mpsc::Sender<T>,
     waker: Arc<Mutex<Option<Waker>>>,
 }
 
 impl<T> Sender<T> {
-    pub fn send(&self, message: T) -> io::Result<()> {
+    pub(crate) fn send(&self, message: T) -> io::Result<()> {
         // The message goes first: whoever is woken finds it.
         self.queue
             .send(message)
@@ -33,14 +33,14 @@ impl<T> Sender<T> {
     }
 }
 
-pub struct Inbox<T> {
+pub(crate) struct Inbox<T> {
     queue: mpsc::Receiver<T>,
     waker: Arc<Mutex<Option<Waker>>>,
 }
 
 impl<T> Inbox<T> {
     /// Takes the next message. `WouldBlock` says that there is none, as with sockets.
-    pub fn receive(&self) -> io::Result<T> {
+    pub(crate) fn receive(&self) -> io::Result<T> {
         let none = |_| ErrorKind::WouldBlock.into();
         self.queue.try_recv().map_err(none)
     }

@@ -10,10 +10,10 @@ use rustix::time::{
 };
 
 #[derive(Debug)]
-pub struct Ticker(IoSource<OwnedFd>);
+pub(crate) struct Ticker(IoSource<OwnedFd>);
 
 impl Ticker {
-    pub fn new(period: Duration) -> io::Result<Self> {
+    pub(crate) fn new(period: Duration) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let period = period.try_into().map_err(io::Error::other)?;
@@ -26,7 +26,7 @@ impl Ticker {
     }
 
     /// How often the timer has ticked since the last call. `WouldBlock` says: not once.
-    pub fn ticks(&self) -> io::Result<u64> {
+    pub(crate) fn ticks(&self) -> io::Result<u64> {
         let mut count = [0; 8];
         // Through `do_io`, so that Litio sees `WouldBlock` and watches for readiness again: some
         // selectors report it only once otherwise.

@@ -19,7 +19,7 @@ struct Options {
     serve: Option<PathBuf>,
 }
 
-pub fn main() {
+pub(crate) fn main() {
     let result = match Options::parse().serve {
         Some(path) => listen(&path).and_then(|listener| Ok(room::serve(listener, None)?)),
         None => play(),

@@ -11,7 +11,7 @@ const LINE_MAX: usize = 4096;
 const UNSENT_MAX: usize = 64 * 1024;
 
 /// Serves forever, or until so many guests have come and gone.
-pub fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io::Result<()> {
+pub(crate) fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(128);
     let mut tokens = (1..).map(Token); // each used once: a late event never meets a newcomer
@@ -24,31 +24,40 @@ pub fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io::Resul
             Err(err) if err.kind() == ErrorKind::Interrupted => continue, // a signal came
             result => result?,
         }
-        for token in events.iter().map(|event| event.token()) {
-            while token == LISTENER {
-                match listener.accept() {
-                    Ok((mut stream, _)) => {
-                        let token = tokens.next().expect("numbers do not run out");
-                        let interest = Interest::READABLE | Interest::WRITABLE;
-                        registry.register(&mut stream, token, interest)?;
-                        guests.insert(token, Guest::new(stream));
+        for event in &events {
+            match event.token() {
+                LISTENER => loop {
+                    match listener.accept() {
+                        Ok((mut stream, _)) => {
+                            let token = tokens.next().expect("numbers do not run out");
+                            let interest = Interest::READABLE | Interest::WRITABLE;
+                            registry.register(&mut stream, token, interest)?;
+                            guests.insert(token, Guest::new(stream));
+                        }
+                        Err(err) if err.kind() == ErrorKind::WouldBlock => break,
+                        Err(err) if err.kind() == ErrorKind::ConnectionAborted => {} // next, please
+                        Err(err) => {
+                            eprintln!("unix_chat: cannot accept: {err}");
+                            break;
+                        }
                     }
-                    Err(err) if err.kind() == ErrorKind::WouldBlock => break,
-                    Err(err) => {
-                        eprintln!("unix_chat: cannot accept: {err}");
-                        break;
+                },
+                token => {
+                    // Taken out while speaking, so that those who are in are all the others.
+                    let Some(mut guest) = guests.remove(&token) else {
+                        continue;
+                    };
+                    let mut said = String::new();
+                    let stays = guest.listen(&mut said);
+                    guests.values_mut().for_each(|other| other.tell(&said));
+                    if stays {
+                        guests.insert(token, guest);
+                    } else {
+                        gone += 1;
+                        // Somebody may wait whom we had no descriptor left for: ask again.
+                        drop(guest);
+                        registry.reregister(&mut listener, LISTENER, Interest::READABLE)?;
                     }
-                }
-            }
-            // Taken out while speaking, so that those who are in are all the others.
-            if let Some(mut guest) = guests.remove(&token) {
-                let mut said = String::new();
-                let stays = guest.listen(&mut said);
-                guests.values_mut().for_each(|other| other.tell(&said));
-                if stays {
-                    guests.insert(token, guest);
-                } else {
-                    gone += 1;
                 }
             }
         }

@@ -10,6 +10,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("custom_source", &[]),
     ("quickstart", &[]),
     ("tcp_echo", &["--seconds", "1"]),
+    ("thread_per_core", &[]),
     ("udp_echo", &[]),
     ("unix_chat", &[]),
 ];
@@ -48,7 +49,8 @@ fn every_example_has_a_row(context: &Context) -> Result<(), Stop> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(context.root.join("examples")).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        let is_file = path.extension().is_some_and(|extension| extension == "rs");
+        if is_file || path.join("main.rs").exists() {
             names.extend(
                 path.file_stem()
                     .map(|stem| stem.to_string_lossy().into_owned()),
