@@ -366,7 +366,7 @@ pub(super) fn a_listener_reports_each_connection<B: Subject>() {
 pub(super) fn a_connecting_stream_becomes_writable<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (listener, address) = listener();
-    let mut stream = Attached::<B, _>::new(connecting(address));
+    let mut stream = Attached::<B, _>::new(connecting(address).unwrap());
     rig.register(&mut stream, 7, W);
     rig.expect(7, WRITABLE);
     assert_eq!(stream.inner.peer_addr().unwrap(), address);

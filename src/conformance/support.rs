@@ -299,16 +299,14 @@ pub(super) fn udp_pair() -> (UdpSocket, UdpSocket) {
 }
 
 /// A connection that has been asked for and not waited for.
-pub(super) fn connecting(address: SocketAddr) -> TcpStream {
+pub(super) fn connecting(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
         .expect("a socket can be made");
     socket.set_nonblocking(true).expect("non-blocking");
     match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if is_in_progress(&error) => {}
-        Err(error) => panic!("connect to {address} failed at once: {error}"),
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(socket.into()),
     }
-    socket.into()
 }
 
 fn is_in_progress(error: &io::Error) -> bool {
