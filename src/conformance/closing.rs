@@ -9,7 +9,8 @@ use super::support::*;
 use crate::event::Readiness;
 use crate::io_source::Attached;
 
-/// Ends a connection and asserts what is shown of it, to a source registered before and to one registered after.
+/// Ends a connection and asserts what is shown of it, to a source registered before and to one
+/// registered after.
 #[track_caller]
 fn shows<B: Subject>(expected: Shows, end: impl Fn(&TcpStream, TcpStream)) {
     for registers_first in [true, false] {
@@ -47,7 +48,8 @@ fn await_shown<B: Subject>(rig: &mut Rig<B>, mut seen: Seen, expected: Shows, be
         (expected.must | expected.may).contains(seen.readiness(7)),
         "registered {when}: awaited {expected:?}, came {seen:?}"
     );
-    // It is an edge as any other: what lasts is not shown by every poll. (A single repeat is allowed: closing takes steps.)
+    // It is an edge as any other: what lasts is not shown by every poll. (A single repeat is
+    // allowed: closing takes steps.)
     let mut more = Seen::default();
     for _ in 0..6 {
         more.extend(rig.poll(QUIET));
@@ -58,7 +60,8 @@ fn await_shown<B: Subject>(rig: &mut Rig<B>, mut seen: Seen, expected: Shows, be
     );
 }
 
-/// Backends that drop a source of their own when it has hung up lose track of it (tokio-rs/mio#2012).
+/// Backends that drop a source of their own when it has hung up lose track of it
+/// (tokio-rs/mio#2012).
 #[track_caller]
 fn may_be_changed_and_removed<B: Subject>(rig: &mut Rig<B>, source: &mut Attached<B, TcpStream>) {
     rig.reregister(source, 8, RW);
@@ -124,8 +127,8 @@ pub(super) fn a_refused_connection_shows<B: Subject>() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
 
-/// With epoll's `EPOLLIN` and the end together there is no second edge for the end: the event that announces the data must
-/// show it, so that the program reads on.
+/// With epoll's `EPOLLIN` and the end together there is no second edge for the end: the event that
+/// announces the data must show it, so that the program reads on.
 pub(super) fn an_end_that_came_with_data_shows_with_it<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (ours, peer) = tcp_pair();
@@ -177,7 +180,8 @@ pub(super) fn a_stream_at_its_end_is_ready_by_level<B: Subject>() {
     rig.expect_nothing();
 }
 
-/// A source that is at its end and is read again and again answers `Ok(0)`, which is no reason to be told again.
+/// A source that is at its end and is read again and again answers `Ok(0)`, which is no reason to
+/// be told again.
 pub(super) fn an_end_that_was_read_is_not_reported_again<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source();

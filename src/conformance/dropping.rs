@@ -1,4 +1,5 @@
-//! Ends of sources and pollers: what is dropped is silent, its number may be used again, and the order does not matter.
+//! Ends of sources and pollers: what is dropped is silent, its number may be used again, and the
+//! order does not matter.
 
 use std::thread;
 
@@ -27,8 +28,8 @@ pub(super) fn a_dropped_source_is_silent<B: Subject>() {
     }
 }
 
-/// A tracked source must be deregistered before it closes: afterwards the number may be another's, who would lose his
-/// registration, or find one that he did not make.
+/// A tracked source must be deregistered before it closes: afterwards the number may be another's,
+/// who would lose his registration, or find one that he did not make.
 pub(super) fn a_number_that_is_used_again_starts_afresh<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let mut reused = 0;
@@ -58,8 +59,8 @@ pub(super) fn a_number_that_is_used_again_starts_afresh<B: Subject>() {
     );
 }
 
-/// As above, with threads that open and close as fast as they can: between a late deregistration and the close of its source
-/// there would be time for another thread to be given the number.
+/// As above, with threads that open and close as fast as they can: between a late deregistration
+/// and the close of its source there would be time for another thread to be given the number.
 pub(super) fn numbers_used_again_by_other_threads_keep_their_registrations<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let hub = rig.hub();
@@ -87,7 +88,8 @@ pub(super) fn numbers_used_again_by_other_threads_keep_their_registrations<B: Su
             let mut seen = Seen::default();
             until("the source is reported", || {
                 seen.extend(rig.poll(DEADLINE));
-                // A churner's peer may be closed while its source is still there: an event of its own.
+                // A churner's peer may be closed while its source is still there: an event of its
+                // own.
                 seen.count(2) > 0
             });
         }
@@ -128,8 +130,9 @@ pub(super) fn duplicates_are_sources_of_their_own<B: Subject>() {
     assert_eq!(seen.count(8), 0);
 }
 
-/// epoll and kqueue know an open file, not its numbers, or forget only the last of them: the documentation tells to deregister
-/// first. Where registrations are tracked nothing needs to be told.
+/// epoll and kqueue know an open file, not its numbers, or forget only the last of them: the
+/// documentation tells to deregister first. Where registrations are tracked nothing needs to be
+/// told.
 pub(super) fn a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source::<B>();

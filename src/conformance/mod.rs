@@ -164,7 +164,7 @@ macro_rules! conformance {
                 busy_sources_do_not_starve_wakes
                 wakes_and_io_come_together
                 a_dropped_wakers_token_never_appears
-                a_waker_dropped_while_the_poller_sleeps_does_not_shorten_the_poll
+                a_waker_dropped_while_the_poller_sleeps_is_heard_or_silent
                 the_first_waker_made_while_the_poller_sleeps_is_heard
                 no_wake_is_lost_when_they_take_turns
                 a_storm_of_wakes_loses_none

@@ -1,8 +1,9 @@
 //! Random operations against a model of what the guarantee promises.
 //!
-//! The model knows for each source in which directions it is *armed*. A source that is armed and ready is *due*: it must be
-//! reported before the poller may sleep. More may come (spurious events are allowed), but never under a token that is not, or
-//! no longer, registered; never in a direction that was not asked for; never again of a one-shot source.
+//! The model knows for each source in which directions it is *armed*. A source that is armed and
+//! ready is *due*: it must be reported before the poller may sleep. More may come (spurious events
+//! are allowed), but never under a token that is not, or no longer, registered; never in a
+//! direction that was not asked for; never again of a one-shot source.
 
 use std::io::{ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -233,7 +234,8 @@ impl<B: Subject> World<B> {
             Ok(0) => assert!(this.peer.is_none(), "an end while the peer is there"),
             Ok(count) => {
                 this.unread -= count;
-                // At an end the short-transfer rule does not hold: the end is there already, and no news.
+                // At an end the short-transfer rule does not hold: the end is there already, and no
+                // news.
                 if *count < asked && this.peer.is_some() {
                     this.blocked(READS);
                 }

@@ -1,7 +1,8 @@
 //! Paced sources: edges for a descriptor whose operations nobody hears of (`SourceFd`).
 //!
-//! Where the system reports edges by itself, paced is edge. Elsewhere a source that is still ready is reported again: after a
-//! millisecond, then after twice the time, and so on up to 64 ms. So no edge is lost, and nothing spins.
+//! Where the system reports edges by itself, paced is edge. Elsewhere a source that is still ready
+//! is reported again: after a millisecond, then after twice the time, and so on up to 64 ms. So no
+//! edge is lost, and nothing spins.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ pub(super) fn a_paced_source_is_repeated_at_growing_intervals_at_most<B: Subject
     rig.register(&mut source, 7, R.paced());
     for token in [7, 8] {
         let (seen, polls) = watch(&mut rig, Duration::from_millis(300));
-        // At 0, 1, 3, 7, 15, 31, 63, 127, 191, 255 ms: fewer if the machine is slow, and then in larger steps.
+        // At 0, 1, 3, 7, 15, 31, 63, 127, 191, 255 ms: fewer if the machine is slow, and then in
+        // larger steps.
         let expected = if B::Registration::REARMS {
             4..=11
         } else {

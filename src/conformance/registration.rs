@@ -1,4 +1,5 @@
-//! Registering: what is refused, that a refusal leaves no trace, and changes by other threads during a poll.
+//! Registering: what is refused, that a refusal leaves no trace, and changes by other threads
+//! during a poll.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -154,7 +155,8 @@ pub(super) fn a_reregister_that_fails_leaves_the_registration<B: Subject>() {
     }
 }
 
-/// The system's own refusal, with its code, as often as it is tried (mio's debug builds answer "already registered" then).
+/// The system's own refusal, with its code, as often as it is tried (mio's debug builds answer
+/// "already registered" then).
 pub(super) fn a_refusal_of_the_system_leaves_no_trace<B: Subject>() {
     if !B::EXPECTED.refuses_files {
         return;

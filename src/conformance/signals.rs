@@ -11,7 +11,8 @@ use crate::sys::signals::with_handler;
 use crate::token::Token;
 use crate::waker::WakeHandle;
 
-/// Signals the thread that polls until it says that it is over. Often, since one that comes before the poll sleeps is lost.
+/// Signals the thread that polls until it says that it is over. Often, since one that comes before
+/// the poll sleeps is lost.
 #[track_caller]
 fn poll_interrupted<B: Subject>(rig: &mut Rig<B>, timeout: Option<Duration>) -> io::Result<Seen> {
     let is_over = AtomicBool::new(false);
@@ -77,8 +78,8 @@ pub(super) fn a_wake_in_a_signal_handler_is_reported<B: Subject>() {
     assert_eq!(failures.into_inner(), 0);
 }
 
-/// The wake comes first, then the signal that makes the system's call fail: the poll may report either first, and the wake in
-/// any case.
+/// The wake comes first, then the signal that makes the system's call fail: the poll may report
+/// either first, and the wake in any case.
 pub(super) fn an_interruption_loses_no_wake<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();

@@ -124,6 +124,17 @@ impl<B: Subject> Rig<B> {
         }
     }
 
+    /// Polls with this timeout until `token` has been reported, and nothing else has.
+    #[track_caller]
+    pub(super) fn expect_within(&mut self, timeout: Duration, token: usize) {
+        let mut seen = Seen::default();
+        until("the token is reported", || {
+            seen.extend(self.poll(timeout));
+            !seen.is_empty()
+        });
+        assert_eq!(seen.counts(), [(token, 1)].into());
+    }
+
     /// Polls for a moment, in which nothing may come.
     #[track_caller]
     pub(super) fn expect_nothing(&mut self) {

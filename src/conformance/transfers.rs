@@ -1,5 +1,5 @@
-//! The short-transfer rule: a stream that moved less than it was asked to has nothing more for now, and says so for the program.
-//! And what is none of it.
+//! The short-transfer rule: a stream that moved less than it was asked to has nothing more for now,
+//! and says so for the program. And what is none of it.
 
 use std::io::{self, Read, Write};
 
@@ -42,7 +42,8 @@ pub(super) fn after_a_short_write_room_is_reported<B: Subject>() {
         let written = transmit(&source, asked).unwrap();
         assert!((1..asked).contains(&written), "round {round}: {written}");
         assert!(rig.poll(QUIET).is_empty());
-        // The peer reads everything. What was written after a part was read, if anything, is not this test's.
+        // The peer reads everything. What was written after a part was read, if anything, is not
+        // this test's.
         until("all has arrived", || {
             drain_raw(&peer);
             !rig.poll_now().is_empty()
@@ -51,7 +52,8 @@ pub(super) fn after_a_short_write_room_is_reported<B: Subject>() {
     }
 }
 
-/// Neither is the rest of what is there an edge, nor is a transfer of all that was asked the sign of an end.
+/// Neither is the rest of what is there an edge, nor is a transfer of all that was asked the sign
+/// of an end.
 pub(super) fn a_full_read_re_arms_nothing<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source();
@@ -96,7 +98,8 @@ pub(super) fn errors_re_arm_nothing<B: Subject>() {
     }
 }
 
-/// Peeks, datagrams and the like: `do_io` does not look at what came of the operation, unless it would have blocked.
+/// Peeks, datagrams and the like: `do_io` does not look at what came of the operation, unless it
+/// would have blocked.
 pub(super) fn an_operation_that_is_no_transfer_re_arms_only_when_it_blocked<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source();

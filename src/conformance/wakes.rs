@@ -139,8 +139,8 @@ pub(super) fn wakes_that_do_not_fit_come_with_the_next_polls<B: Subject>() {
     }
 }
 
-/// Where the system counts a knock as an event, a poll's one place for I/O may be taken by it; there is one knock here, with
-/// the first wake, since the poller never sleeps after it.
+/// Where the system counts a knock as an event, a poll's one place for I/O may be taken by it;
+/// there is one knock here, with the first wake, since the poller never sleeps after it.
 const KNOCKS: usize = 1;
 
 pub(super) fn wakes_leave_a_place_for_io<B: Subject>() {
@@ -215,7 +215,8 @@ pub(super) fn a_dropped_wakers_token_never_appears<B: Subject>() {
         let waker = waker(&rig, token);
         waker.wake().unwrap();
         drop(waker);
-        rig.expect_timeout(QUIET);
+        // It may end early on account of the knock, which finds nobody's wake.
+        rig.expect_nothing();
         // Its place is used again, and the new one is not woken.
         let next = self::waker(&rig, token + 100);
         assert!(rig.poll_now().is_empty());
@@ -225,26 +226,25 @@ pub(super) fn a_dropped_wakers_token_never_appears<B: Subject>() {
     }
 }
 
-/// Whether the wake or the drop comes first for the poller, the poll reports the wake or lasts its time.
-pub(super) fn a_waker_dropped_while_the_poller_sleeps_does_not_shorten_the_poll<B: Subject>() {
+/// Whether the wake or the drop comes first for the poller, it reports the wake or nothing. In the
+/// latter case it may return early, on account of the knock, but no later than it was asked to.
+pub(super) fn a_waker_dropped_while_the_poller_sleeps_is_heard_or_silent<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let timeout = Duration::from_millis(5);
     for token in 0..40 {
         let waker = waker(&rig, token);
-        let (seen, elapsed) = thread::scope(|scope| {
+        let start = Instant::now();
+        let seen = thread::scope(|scope| {
             scope.spawn(move || {
                 thread::sleep(Duration::from_micros(token as u64 * 50));
                 waker.wake().unwrap();
                 drop(waker);
             });
-            let start = Instant::now();
-            (rig.poll(timeout), start.elapsed())
+            rig.poll(timeout)
         });
-        if seen.is_empty() {
-            assert!(elapsed >= timeout, "{timeout:?} became {elapsed:?}");
-        } else {
-            assert_eq!(seen.0, [(token, READABLE)]);
-        }
+        assert!(seen.is_empty() || seen.0 == [(token, READABLE)], "{seen:?}");
+        assert!(start.elapsed() < timeout + DEADLINE / 4);
+        rig.expect_nothing();
     }
 }
 
@@ -265,8 +265,8 @@ pub(super) fn the_first_waker_made_while_the_poller_sleeps_is_heard<B: Subject>(
     }
 }
 
-/// Wakers and poller take turns, so that every wake meets a poller that is about to sleep, or sleeps, or just came back. One
-/// that is lost shows as a poll that lasts until the deadline.
+/// Wakers and poller take turns, so that every wake meets a poller that is about to sleep, or
+/// sleeps, or just came back. One that is lost shows as a poll that lasts until the deadline.
 pub(super) fn no_wake_is_lost_when_they_take_turns<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let waker = waker(&rig, 1);
@@ -289,8 +289,8 @@ pub(super) fn no_wake_is_lost_when_they_take_turns<B: Subject>() {
     });
 }
 
-/// Four threads count and wake, each with its own waker; a poller that sees no event for a count that nobody will wake for
-/// again would wait until the deadline.
+/// Four threads count and wake, each with its own waker; a poller that sees no event for a count
+/// that nobody will wake for again would wait until the deadline.
 pub(super) fn a_storm_of_wakes_loses_none<B: Subject>() {
     const THREADS: usize = 4;
     const ROUNDS: usize = 5000;
@@ -393,7 +393,8 @@ pub(super) fn a_poller_that_is_awake_is_not_knocked<B: Subject>() {
     }
 }
 
-/// Somebody else may sleep on the descriptor, so it must show every wake, until the last one is reported.
+/// Somebody else may sleep on the descriptor, so it must show every wake, until the last one is
+/// reported.
 pub(super) fn once_the_descriptor_is_handed_out_every_wake_knocks<B: Subject>() {
     let mut rig = Rig::<B>::with_capacity(2);
     let hub = rig.hub();

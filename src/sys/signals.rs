@@ -1,4 +1,5 @@
-//! Signals, for tests: an action that runs in a handler on this thread, and a way for other threads to send it.
+//! Signals, for tests: an action that runs in a handler on this thread, and a way for other threads
+//! to send it.
 //!
 //! Source: sigaction(2), pthread_kill(3), signal-safety(7)
 
@@ -7,7 +8,8 @@ use std::ptr;
 use std::sync::Once;
 
 thread_local! {
-    /// What the handler runs on this thread. Without a destructor and with a constant beginning, so that a handler may look.
+    /// What the handler runs on this thread. Without a destructor and with a constant beginning, so
+    /// that a handler may look.
     static ACTION: Cell<*const &'static dyn Fn()> = const { Cell::new(ptr::null()) };
 }
 
@@ -15,8 +17,8 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Interruptible(libc::pthread_t);
 
-// SAFETY: a `pthread_t` names a thread and may be used by any other, as long as the thread exists; it is lent out only to
-// code that the thread itself waits for.
+// SAFETY: a `pthread_t` names a thread and may be used by any other, as long as the thread exists;
+// it is lent out only to code that the thread itself waits for.
 unsafe impl Sync for Interruptible {}
 
 impl Interruptible {
@@ -28,8 +30,8 @@ impl Interruptible {
     }
 }
 
-/// Runs `body`, in which this thread can be interrupted. The handler runs `action`, which must be safe in one: no lock, no
-/// allocation, no panic.
+/// Runs `body`, in which this thread can be interrupted. The handler runs `action`, which must be
+/// safe in one: no lock, no allocation, no panic.
 pub(crate) fn with_handler<R>(action: &dyn Fn(), body: impl FnOnce(&Interruptible) -> R) -> R {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(install);
@@ -47,7 +49,8 @@ pub(crate) fn with_handler<R>(action: &dyn Fn(), body: impl FnOnce(&Interruptibl
     body(&thread)
 }
 
-/// Installs the handler, for the process and for good. Without `SA_RESTART`, so that system calls are interrupted.
+/// Installs the handler, for the process and for good. Without `SA_RESTART`, so that system calls
+/// are interrupted.
 fn install() {
     // SAFETY: a sigaction of zeros is one: no flags, and an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
