@@ -68,6 +68,7 @@ macro_rules! conformance {
                 a_listener_reports_each_connection
                 a_connecting_stream_becomes_writable
                 a_datagram_socket_reports_each_arrival
+                urgent_data_shows_as_priority
             }
             tests! { $backend, tokens:
                 every_value_of_a_token_comes_back
@@ -140,6 +141,10 @@ macro_rules! conformance {
                 errors_re_arm_nothing
                 an_operation_that_is_no_transfer_re_arms_only_when_it_blocked
                 a_datagram_that_is_received_leaves_the_next_unreported
+                a_reader_that_reads_until_it_would_block_gets_everything
+                a_reader_that_stops_at_short_reads_gets_everything
+                a_reader_on_another_thread_gets_everything
+                a_writer_that_waits_for_room_sends_everything
             }
             tests! { $backend, dropping:
                 a_dropped_source_is_silent
