@@ -256,8 +256,11 @@ impl<B: Backend> Reactor<B> {
         mut outcome: io::Result<Outcome>,
     ) -> io::Result<()> {
         loop {
+            if matches!(outcome, Ok(Outcome::KeptAwake)) {
+                patience.begins_now();
+            }
             match outcome {
-                Ok(Outcome::Roused) if patience.goes_on() => {}
+                Ok(Outcome::Roused | Outcome::KeptAwake) if patience.goes_on() => {}
                 // What is delivered beats an error, which the next call will meet again.
                 Err(error) if events.is_empty() => return Err(error),
                 _ => return Ok(()),
@@ -296,19 +299,17 @@ impl<B: Backend> Reactor<B> {
             (self.places_for_io(events.capacity()), Some(Duration::ZERO))
         };
         let result = match places {
-            0 => Ok(Knocked::Yes),
+            0 => Ok(Knocked::No),
             _ => self
                 .hub
                 .selector
                 .select(&mut self.buffer, events.room(places), timeout),
         };
-        let result = match result {
-            // A wake kept it from sleeping and is gone now, with its waker: as a knock that finds
-            // nothing.
-            Ok(_) if is_blocking && !sleeps => Ok(Knocked::Yes),
-            result => result,
-        };
-        self.conclude(events, sleeps, result)
+        let outcome = self.conclude(events, sleeps, result)?;
+        if is_blocking & !sleeps & events.is_empty() {
+            return Ok(Outcome::KeptAwake);
+        }
+        Ok(outcome)
     }
 
     #[inline(never)]
@@ -328,12 +329,11 @@ impl<B: Backend> Reactor<B> {
         slept: bool,
         result: io::Result<Knocked>,
     ) -> io::Result<Outcome> {
-        if matches!(result, Ok(Knocked::Yes)) {
-            self.is_knock_due = false;
-        }
+        let was_heard = matches!(result, Ok(Knocked::Yes));
+        self.is_knock_due &= !was_heard;
         if self.hub.wakes.is_owed_a_take(slept) {
             let taken = self.hub.wakes.take(&mut events.room(usize::MAX));
-            self.is_knock_due |= taken.are_knocked_for && matches!(result, Ok(Knocked::No));
+            self.is_knock_due |= taken.are_knocked_for & !was_heard;
             if taken.must_knock {
                 // Remembered for the next wake if it fails; the events must not be lost for it.
                 let _ = self.hub.knock();
@@ -369,6 +369,8 @@ enum Outcome {
     Done,
     /// By a knock that left nothing to deliver: go on waiting if there is time.
     Roused,
+    /// At once, because of a wake that is gone with its waker: no time has passed.
+    KeptAwake,
 }
 
 /// What is left of a `poll`'s timeout.
@@ -387,6 +389,11 @@ impl Patience {
             left: timeout,
             since: (is_finite & is_likely_needed).then(Instant::now),
         }
+    }
+
+    /// Reads the clock, if it was not read, at a moment when nothing of the time has passed.
+    fn begins_now(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
     }
 
     /// Counts the time that has passed; false if none is left, or if that is unknown, so that a

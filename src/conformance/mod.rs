@@ -15,11 +15,21 @@
 //! ([`support::let_it_fall_asleep`]). Both are short, and a machine too slow for them tests less
 //! without failing.
 
+mod closing;
+mod dropping;
 mod expected;
+mod model;
+mod modes;
+mod pacing;
 mod readiness;
+mod registration;
+#[cfg(unix)]
+mod signals;
 mod support;
 mod timeouts;
 mod tokens;
+mod transfers;
+mod wakes;
 
 use expected::{Expected, Subject};
 
@@ -58,6 +68,7 @@ macro_rules! conformance {
                 a_listener_reports_each_connection
                 a_connecting_stream_becomes_writable
                 a_datagram_socket_reports_each_arrival
+                urgent_data_shows_as_priority
             }
             tests! { $backend, tokens:
                 every_value_of_a_token_comes_back
@@ -68,6 +79,21 @@ macro_rules! conformance {
                 a_deregistered_source_may_be_registered_again
                 deregister_by_another_thread_silences_the_token_at_once
                 reregister_by_another_thread_silences_the_old_token_at_once
+            }
+            tests! { $backend, registration:
+                registering_twice_is_refused_and_leaves_the_first
+                what_is_not_registered_cannot_be_changed
+                the_selector_itself_notices_mistakes
+                another_registry_is_refused_and_changes_nothing
+                a_register_that_fails_leaves_no_trace
+                a_reregister_that_fails_leaves_the_registration
+                a_refusal_of_the_system_leaves_no_trace
+                register_during_a_poll_takes_effect
+                reregister_during_a_poll_takes_effect
+                deregister_during_a_poll_takes_effect
+                dropping_a_source_during_a_poll_takes_effect
+                sources_registered_by_many_threads_are_all_reported
+                no_capacity_is_an_error_and_takes_no_event
             }
             tests! { $backend, timeouts:
                 a_timeout_never_ends_early
@@ -83,6 +109,91 @@ macro_rules! conformance {
                 a_knock_ends_the_select_that_runs_or_the_next_one
                 the_spin_budget_counts_against_the_timeout
                 a_spinning_poller_reports_events_and_wakes
+            }
+            tests! { $backend, modes:
+                a_level_triggered_source_is_reported_by_every_poll
+                a_level_triggered_source_needs_no_operation_to_be_reported_again
+                level_holds_for_both_directions
+                a_one_shot_source_is_reported_once
+                a_one_shot_source_is_not_reported_with_both_directions_apart
+                after_its_event_nothing_re_arms_a_one_shot_source
+                a_one_shot_source_is_not_spent_before_its_event
+                reregister_changes_the_mode
+                sources_of_all_modes_live_together
+            }
+            tests! { $backend, closing:
+                a_peer_that_shuts_down_writing_shows
+                a_peer_that_closes_shows
+                streams_that_both_sides_have_finished_show
+                a_reset_shows
+                an_own_shutdown_shows
+                a_refused_connection_shows
+                an_end_that_came_with_data_shows_with_it
+                an_end_is_reported_whatever_was_asked_for
+                a_stream_at_its_end_is_ready_by_level
+                an_end_that_was_read_is_not_reported_again
+            }
+            tests! { $backend, transfers:
+                after_a_short_read_new_data_is_reported
+                after_a_short_write_room_is_reported
+                a_full_read_re_arms_nothing
+                a_full_write_re_arms_nothing
+                errors_re_arm_nothing
+                an_operation_that_is_no_transfer_re_arms_only_when_it_blocked
+                a_datagram_that_is_received_leaves_the_next_unreported
+                a_reader_that_reads_until_it_would_block_gets_everything
+                a_reader_that_stops_at_short_reads_gets_everything
+                a_reader_on_another_thread_gets_everything
+                a_writer_that_waits_for_room_sends_everything
+            }
+            tests! { $backend, dropping:
+                a_dropped_source_is_silent
+                a_number_that_is_used_again_starts_afresh
+                numbers_used_again_by_other_threads_keep_their_registrations
+                into_inner_ends_a_tracked_registration
+                duplicates_are_sources_of_their_own
+                a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked
+                sources_outlive_the_poller
+                a_new_poller_is_not_taken_for_one_that_is_gone
+            }
+            tests! { $backend, wakes:
+                a_wake_before_the_poll_is_reported
+                a_wake_ends_the_poll_that_sleeps
+                wakes_coalesce_and_are_reported_once
+                each_waker_has_its_own_token
+                wakers_that_share_a_token_each_have_their_events
+                there_may_be_hundreds_of_wakers
+                wakes_that_do_not_fit_come_with_the_next_polls
+                wakes_leave_a_place_for_io
+                with_room_for_one_wakes_and_io_alternate
+                busy_sources_do_not_starve_wakes
+                wakes_and_io_come_together
+                a_dropped_wakers_token_never_appears
+                a_waker_dropped_while_the_poller_sleeps_is_heard_or_silent
+                the_first_waker_made_while_the_poller_sleeps_is_heard
+                no_wake_is_lost_when_they_take_turns
+                a_storm_of_wakes_loses_none
+                no_wake_is_lost_while_sources_are_registered
+                a_wake_after_the_poller_is_gone_is_harmless
+                a_poller_that_is_awake_is_not_knocked
+                once_the_descriptor_is_handed_out_every_wake_knocks
+            }
+            tests! { $backend, pacing:
+                a_paced_source_is_repeated_at_growing_intervals_at_most
+                a_paced_source_reports_new_data_unasked
+                a_paced_source_that_is_not_ready_leaves_the_timeout_alone
+                a_paced_source_that_was_removed_is_not_repeated
+                a_paced_source_in_both_directions_does_not_spin
+            }
+            tests! { $backend, model:
+                random_operations_leave_nothing_due
+            }
+            #[cfg(unix)]
+            tests! { $backend, signals:
+                a_signal_ends_the_poll_with_interrupted
+                a_wake_in_a_signal_handler_is_reported
+                an_interruption_loses_no_wake
+                a_wake_keeps_errno
             }
         }
     };

@@ -4,9 +4,12 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::expected::Subject;
 use super::support::*;
 use crate::event::Readiness;
+use crate::interest::Interest;
 use crate::io_source::Attached;
 
 pub(super) fn a_source_that_was_ready_before_register_is_reported<B: Subject>() {
@@ -366,7 +369,7 @@ pub(super) fn a_listener_reports_each_connection<B: Subject>() {
 pub(super) fn a_connecting_stream_becomes_writable<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (listener, address) = listener();
-    let mut stream = Attached::<B, _>::new(connecting(address));
+    let mut stream = Attached::<B, _>::new(connecting(address).unwrap());
     rig.register(&mut stream, 7, W);
     rig.expect(7, WRITABLE);
     assert_eq!(stream.inner.peer_addr().unwrap(), address);
@@ -393,5 +396,26 @@ pub(super) fn a_datagram_socket_reports_each_arrival<B: Subject>() {
             received == round + 1
         });
         while !rig.poll(Duration::ZERO).is_empty() {}
+    }
+}
+
+/// Where the system detects it: urgent data is an exceptional condition, and readable too.
+pub(super) fn urgent_data_shows_as_priority<B: Subject>() {
+    if !Interest::PRIORITY.is_within(B::DETECTS) {
+        return;
+    }
+    for interest in [Interest::PRIORITY, R | Interest::PRIORITY] {
+        let mut rig = Rig::<B>::new();
+        let (ours, peer) = tcp_pair();
+        let mut source = Attached::<B, _>::new(ours);
+        rig.register(&mut source, 7, interest);
+        rig.expect_nothing();
+        SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+        rig.expect(7, Readiness::PRIORITY | READABLE);
+        // Without being asked for it is not reported.
+        rig.reregister(&mut source, 8, R);
+        send(&peer, 1);
+        let seen = rig.expect(8, READABLE);
+        assert!(!seen.contains(8, Readiness::PRIORITY), "{seen:?}");
     }
 }

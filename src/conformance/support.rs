@@ -124,6 +124,17 @@ impl<B: Subject> Rig<B> {
         }
     }
 
+    /// Polls with this timeout until `token` has been reported, and nothing else has.
+    #[track_caller]
+    pub(super) fn expect_within(&mut self, timeout: Duration, token: usize) {
+        let mut seen = Seen::default();
+        until("the token is reported", || {
+            seen.extend(self.poll(timeout));
+            !seen.is_empty()
+        });
+        assert_eq!(seen.counts(), [(token, 1)].into());
+    }
+
     /// Polls for a moment, in which nothing may come.
     #[track_caller]
     pub(super) fn expect_nothing(&mut self) {
@@ -299,16 +310,14 @@ pub(super) fn udp_pair() -> (UdpSocket, UdpSocket) {
 }
 
 /// A connection that has been asked for and not waited for.
-pub(super) fn connecting(address: SocketAddr) -> TcpStream {
+pub(super) fn connecting(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
         .expect("a socket can be made");
     socket.set_nonblocking(true).expect("non-blocking");
     match socket.connect(&address.into()) {
-        Ok(()) => {}
-        Err(error) if is_in_progress(&error) => {}
-        Err(error) => panic!("connect to {address} failed at once: {error}"),
+        Err(error) if !is_in_progress(&error) => Err(error),
+        _ => Ok(socket.into()),
     }
-    socket.into()
 }
 
 fn is_in_progress(error: &io::Error) -> bool {

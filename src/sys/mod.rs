@@ -7,6 +7,8 @@ use std::io;
 
 pub(crate) mod handle;
 pub(crate) mod selector;
+#[cfg(all(test, unix))]
+pub(crate) mod signals;
 #[cfg(unix)]
 pub(crate) mod socket;
 
