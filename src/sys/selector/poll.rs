@@ -810,6 +810,8 @@ fn request(fd: RawFd, bits: Bits) -> pollfd {
 /// poll(2). Returns how many entries have an answer; 0 if time is up or the system has to be asked again.
 #[inline]
 fn poll(list: &mut [pollfd], ms: c_int) -> io::Result<usize> {
+    #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+    tests::POLLS.set(tests::POLLS.get() + 1);
     // SAFETY: poll reads and writes as many entries as are given.
     let count = check(unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, ms) });
     match count {
@@ -865,4 +867,614 @@ fn readiness(bits: Bits) -> Readiness {
         | Readiness::ERROR.when(has(ERR))
         | Readiness::READ_CLOSED.when(has(HUP | RDHUP))
         | Readiness::WRITE_CLOSED.when(has(HUP) || has(OUT) && has(ERR) || bits == ERR)
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use std::cell::Cell;
+    use std::ffi::CString;
+    use std::fs::{File, OpenOptions};
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::UdpSocket;
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use super::super::eventfd::Eventfd;
+    use super::super::knocker::Silent;
+    use super::super::pipe::Pipe;
+    use super::*;
+    use crate::events::Events;
+
+    thread_local! {
+        /// How often this thread has called poll(2).
+        pub(super) static POLLS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    const R: Interest = Interest::READABLE;
+    const W: Interest = Interest::WRITABLE;
+    const RW: Interest = R.add(W);
+    const DEADLINE: Duration = Duration::from_secs(10);
+    /// Too short to matter, long enough for what must not come.
+    const QUIET: Duration = Duration::from_millis(5);
+
+    struct Rig<K> {
+        selector: Arc<Poll<K>>,
+        buffer: Buffer,
+        capacity: usize,
+    }
+
+    impl Rig<Eventfd> {
+        fn new() -> Rig<Eventfd> {
+            Rig::with()
+        }
+    }
+
+    impl<K: Knocker> Rig<K> {
+        fn with() -> Rig<K> {
+            Rig {
+                selector: Arc::new(Poll::new().unwrap()),
+                buffer: Buffer::default(),
+                capacity: 64,
+            }
+        }
+
+        fn select(&mut self, timeout: Duration) -> Vec<(usize, Readiness)> {
+            let mut events = Events::with_capacity(self.capacity);
+            let room = events.room(usize::MAX);
+            self.selector
+                .select(&mut self.buffer, room, Some(timeout))
+                .unwrap();
+            events
+                .iter()
+                .map(|event| (event.token().0, event.readiness()))
+                .collect()
+        }
+
+        /// Selects for that long, and returns everything that came.
+        fn select_throughout(&mut self, time: Duration) -> Vec<(usize, Readiness)> {
+            let end = Instant::now() + time;
+            let mut seen = Vec::new();
+            loop {
+                let left = end.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return seen;
+                }
+                seen.extend(self.select(left));
+            }
+        }
+
+        fn register(&self, source: &impl AsRawFd, token: usize, interest: Interest) {
+            self.selector
+                .register(source.as_raw_fd(), Token(token), interest)
+                .unwrap();
+        }
+
+        /// The list has what the table wants, and each knows where the other has it.
+        fn assert_in_step(&mut self) {
+            let mut table = self.selector.table();
+            self.buffer
+                .follow(&mut table, self.selector.knocker.descriptor());
+            let mut listed = 0;
+            for (fd, entry) in table.entries.iter().enumerate() {
+                assert_eq!(entry.watched(), entry.listed(), "descriptor {fd}");
+                assert!(!entry.is_changed && !entry.is_fresh, "descriptor {fd}");
+                if let Some(bits) = entry.listed() {
+                    let polled = &self.buffer.list[entry.slot as usize];
+                    assert_eq!((polled.fd, polled.events), (fd as RawFd, bits));
+                    listed += 1;
+                }
+            }
+            assert_eq!(self.buffer.list.len(), listed + self.buffer.knockers);
+        }
+    }
+
+    fn pair() -> (UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        (ours, theirs)
+    }
+
+    fn polls_during<T>(operation: impl FnOnce() -> T) -> (T, usize) {
+        let before = POLLS.get();
+        let result = operation();
+        (result, POLLS.get() - before)
+    }
+
+    #[test]
+    fn each_bit_means_what_the_table_says() {
+        use Readiness as Is;
+        let closed = Is::READ_CLOSED | Is::WRITE_CLOSED;
+        for (bits, expected) in [
+            (0, Is::EMPTY),
+            (IN, Is::READABLE),
+            (PRI, Is::READABLE | Is::PRIORITY),
+            (OUT, Is::WRITABLE),
+            (ERR, Is::ERROR | Is::WRITE_CLOSED),
+            (IN | ERR, Is::READABLE | Is::ERROR),
+            (OUT | ERR, Is::WRITABLE | Is::ERROR | Is::WRITE_CLOSED),
+            (HUP, closed),
+            (RDHUP, Is::READABLE | Is::READ_CLOSED),
+            (IN | RDHUP, Is::READABLE | Is::READ_CLOSED),
+            (
+                IN | OUT | ERR | HUP | RDHUP,
+                Is::READABLE | Is::WRITABLE | Is::ERROR | closed,
+            ),
+        ] {
+            assert_eq!(readiness(bits), expected, "{bits:#x}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_half_a_cache_line() {
+        assert!(size_of::<Entry>() <= 32);
+    }
+
+    /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end every wait; and what was
+    /// registered stays so (mio forgets it, tokio-rs/mio#2012).
+    #[test]
+    fn a_hung_up_source_does_not_spin_and_stays_registered() {
+        let mut rig = Rig::new();
+        let (ours, theirs) = pair();
+        let fd = ours.as_raw_fd();
+        rig.register(&ours, 7, RW);
+        drop(theirs);
+        let all = Readiness::READABLE
+            | Readiness::WRITABLE
+            | Readiness::READ_CLOSED
+            | Readiness::WRITE_CLOSED;
+        assert_eq!(rig.select(DEADLINE), [(7, all)]);
+        let (seen, polls) = polls_during(|| rig.select(QUIET));
+        assert_eq!(seen, []);
+        assert!(polls <= 3, "polled {polls} times");
+
+        let read = Readiness::READABLE | Readiness::READ_CLOSED | Readiness::WRITE_CLOSED;
+        for _ in 0..3 {
+            rig.selector.rearm(fd, R).unwrap();
+            assert_eq!(rig.select(DEADLINE), [(7, read)]);
+            assert_eq!(rig.select(QUIET), []);
+        }
+        rig.selector.reregister(fd, Token(8), W).unwrap();
+        let write = Readiness::WRITABLE | Readiness::READ_CLOSED | Readiness::WRITE_CLOSED;
+        assert_eq!(rig.select(DEADLINE), [(8, write)]);
+        rig.selector.deregister(fd).unwrap();
+        rig.assert_in_step();
+    }
+
+    /// What is delivered is no longer asked for, but a hang-up is news all the same.
+    #[test]
+    fn a_hang_up_is_reported_when_everything_else_was() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        theirs.write_all(b"data").unwrap();
+        rig.register(&ours, 7, RW);
+        assert_eq!(
+            rig.select(DEADLINE),
+            [(7, Readiness::READABLE | Readiness::WRITABLE)]
+        );
+        assert_eq!(rig.select(QUIET), []);
+        drop(theirs);
+        let seen = rig.select(DEADLINE);
+        assert_eq!(seen.len(), 1);
+        assert!(seen[0].1.contains(Readiness::READ_CLOSED));
+        assert_eq!(rig.select(QUIET), []);
+    }
+
+    /// An error stands until somebody asks for it. Who only waits for data must get that meanwhile: on epoll he does.
+    #[test]
+    fn an_error_that_stands_does_not_hide_what_arrives() {
+        let mut rig = Rig::new();
+        let ours = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let theirs = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let peer = theirs.local_addr().unwrap();
+        ours.connect(peer).unwrap();
+        drop(theirs);
+        rig.register(&ours, 7, R);
+        ours.send(b"nobody is there").unwrap();
+        let error = Readiness::ERROR | Readiness::WRITE_CLOSED;
+        assert_eq!(rig.select(DEADLINE), [(7, error)]);
+        let (seen, polls) = polls_during(|| rig.select(Duration::from_millis(100)));
+        assert_eq!(seen, []);
+        assert!(polls <= 30, "polled {polls} times");
+
+        let theirs = UdpSocket::bind(peer).unwrap();
+        theirs
+            .send_to(b"here I am", ours.local_addr().unwrap())
+            .unwrap();
+        let both = Readiness::READABLE | Readiness::ERROR;
+        assert_eq!(rig.select(DEADLINE), [(7, both)]);
+        assert_eq!(rig.select(QUIET), []);
+    }
+
+    /// A named pipe hangs up when its last writer goes, and comes to life with the next.
+    #[test]
+    fn the_next_writer_of_a_named_pipe_is_reported() {
+        let path = std::env::temp_dir().join(format!("litio-{}-fifo", std::process::id()));
+        let name = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: `name` is a string that ends with a zero.
+        check(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }).unwrap();
+        let reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .unwrap();
+        let open_writer = || OpenOptions::new().write(true).open(&path).unwrap();
+        let mut rig = Rig::new();
+        rig.register(&reader, 7, R);
+        drop(open_writer());
+        let closed = Readiness::READ_CLOSED | Readiness::WRITE_CLOSED;
+        assert_eq!(rig.select(DEADLINE), [(7, closed)]);
+        assert_eq!(rig.select(QUIET), []);
+        let mut writer = open_writer();
+        writer.write_all(b"next").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn a_paced_source_that_stays_ready_is_reported_less_and_less_often() {
+        let mut rig = Rig::new();
+        let (ours, _theirs) = pair();
+        rig.register(&ours, 7, W.paced());
+        let time = Duration::from_millis(400);
+        let (seen, polls) = polls_during(|| rig.select_throughout(time));
+        // At 0, 1, 3, 7, 15, 31, 63, 127, 191, 255, 319 and 383 ms at the earliest.
+        assert!((4..=12).contains(&seen.len()), "{seen:?}");
+        assert!(polls <= 5 * 12, "polled {polls} times");
+
+        rig.selector
+            .reregister(ours.as_raw_fd(), Token(8), W.paced())
+            .unwrap();
+        assert_eq!(rig.select(Duration::ZERO), [(8, Readiness::WRITABLE)]);
+        let seen = rig.select_throughout(Duration::from_millis(50));
+        assert!((2..=6).contains(&seen.len()), "{seen:?}");
+    }
+
+    #[test]
+    fn a_paced_source_that_was_drained_reports_the_next_edge_at_once() {
+        let mut rig = Rig::new();
+        let (mut ours, mut theirs) = pair();
+        rig.register(&ours, 7, R.paced());
+        for _ in 0..20 {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(rig.select(Duration::ZERO), [(7, Readiness::READABLE)]);
+            assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+            let (seen, polls) = polls_during(|| rig.select(Duration::ZERO));
+            assert_eq!(seen, []);
+            assert_eq!(polls, 2, "one is the probe");
+        }
+        // Nothing is left to be looked after.
+        let (_, polls) = polls_during(|| rig.select(Duration::from_millis(20)));
+        assert_eq!(polls, 1);
+    }
+
+    #[test]
+    fn a_paced_source_that_was_read_in_part_is_reported_again_soon() {
+        let mut rig = Rig::new();
+        let (mut ours, mut theirs) = pair();
+        rig.register(&ours, 7, R.paced());
+        theirs.write_all(b"xx").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        assert_eq!(ours.read(&mut [0; 1]).unwrap(), 1);
+        let start = Instant::now();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        assert!(start.elapsed() >= Duration::from_millis(1));
+        // The other direction is news at any time.
+        rig.selector
+            .reregister(ours.as_raw_fd(), Token(7), R.paced())
+            .unwrap();
+    }
+
+    /// With room for one event, sources that are probed and sources in the list take turns.
+    #[test]
+    fn paced_sources_do_not_starve_others_nor_each_other() {
+        let mut rig = Rig::new();
+        rig.capacity = 1;
+        let paced: Vec<_> = (0..50).map(|_| pair()).collect();
+        let level: Vec<_> = (0..5).map(|_| pair()).collect();
+        for (token, (ours, _)) in paced.iter().enumerate() {
+            rig.register(ours, token, W.paced());
+        }
+        for (i, (ours, _)) in level.iter().enumerate() {
+            rig.register(ours, 100 + i, W.level());
+        }
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..1000 {
+            for (token, _) in rig.select(DEADLINE) {
+                *counts.entry(token).or_insert(0) += 1;
+            }
+        }
+        for token in (0..50).chain(100..105) {
+            assert!(counts.get(&token).is_some_and(|n| *n > 1), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_closed_while_registered_is_forgotten() {
+        let mut rig = Rig::new();
+        let (ours, theirs) = pair();
+        // A number that no other test of this process comes upon by itself.
+        // SAFETY: F_DUPFD_CLOEXEC takes a number.
+        let fd =
+            check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900) }).unwrap();
+        rig.selector.register(fd, Token(7), R).unwrap();
+        assert_eq!(rig.select(Duration::ZERO), []);
+        // SAFETY: nobody else has this descriptor.
+        check(unsafe { libc::close(fd) }).unwrap();
+        let (seen, polls) = polls_during(|| rig.select(QUIET));
+        assert_eq!(seen, []);
+        assert!(polls <= 2, "polled {polls} times");
+        assert_eq!(
+            rig.selector.deregister(fd).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        // SAFETY: dup2 takes two numbers.
+        check(unsafe { libc::dup2(theirs.as_raw_fd(), fd) }).unwrap();
+        rig.selector.register(fd, Token(8), W).unwrap();
+        assert_eq!(rig.select(DEADLINE), [(8, Readiness::WRITABLE)]);
+        rig.selector.deregister(fd).unwrap();
+        // SAFETY: nobody else has this descriptor.
+        check(unsafe { libc::close(fd) }).unwrap();
+    }
+
+    /// poll(2) has answered; before the answer is looked at, the descriptor becomes another one.
+    #[test]
+    fn an_answer_about_a_predecessor_is_not_believed() {
+        let mut rig = Rig::new();
+        let (ours, theirs) = pair();
+        let fd = ours.as_raw_fd();
+        rig.register(&ours, 7, R);
+        drop(theirs);
+        rig.assert_in_step();
+        let count = rig.buffer.poll(Some(Duration::ZERO), None).unwrap();
+        assert_eq!(count, 1);
+        rig.buffer.find_ready(count, 64);
+        let (other, _peer) = pair();
+        rig.selector.deregister(fd).unwrap();
+        // SAFETY: dup2 takes two numbers.
+        check(unsafe { libc::dup2(other.as_raw_fd(), fd) }).unwrap();
+        rig.selector.register(fd, Token(8), RW.oneshot()).unwrap();
+        let mut events = Events::with_capacity(4);
+        rig.buffer
+            .report(&mut rig.selector.table(), &mut events.room(4));
+        assert_eq!(events.len(), 0, "{events:?}");
+        assert_eq!(rig.select(DEADLINE), [(8, Readiness::WRITABLE)]);
+    }
+
+    #[test]
+    fn numbers_that_are_no_descriptors_are_refused_and_leave_no_trace() {
+        let rig = Rig::new();
+        for fd in [-1, RawFd::MIN, RawFd::MAX] {
+            let error = rig.selector.register(fd, Token(0), R).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+            for error in [
+                rig.selector.reregister(fd, Token(0), R).unwrap_err(),
+                rig.selector.deregister(fd).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::NotFound);
+            }
+            rig.selector.rearm(fd, R).unwrap();
+        }
+        assert_eq!(rig.selector.table().entries.len(), 0);
+    }
+
+    #[test]
+    fn changes_while_the_poller_is_awake_ring_nobody() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        let fd = ours.as_raw_fd();
+        for _ in 0..3 {
+            rig.register(&ours, 7, RW);
+            theirs.write_all(b"x").unwrap();
+            rig.select(DEADLINE);
+            rig.selector.rearm(fd, RW).unwrap();
+            rig.selector.reregister(fd, Token(8), R).unwrap();
+            rig.select(DEADLINE);
+            rig.selector.deregister(fd).unwrap();
+            assert!(!rig.selector.knocker.is_rung());
+        }
+    }
+
+    /// Of the changes while the poller sleeps, only those ring that it must see, and of these only the first.
+    #[test]
+    fn a_sleeping_poller_is_rung_once_and_only_for_what_it_must_see() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        let fd = ours.as_raw_fd();
+        let (other, _peer) = pair();
+        theirs.write_all(b"x").unwrap();
+        let rings = |rig: &mut Rig<Eventfd>, change: &dyn Fn(&Poll<Eventfd>)| {
+            rig.assert_in_step();
+            rig.selector.table().is_asleep = true;
+            change(&rig.selector);
+            let is_rung = rig.selector.knocker.is_rung();
+            assert_ne!(is_rung, rig.selector.table().is_asleep);
+            rig.selector.knocker.drain().unwrap();
+            rig.selector.table().is_asleep = false;
+            is_rung
+        };
+        assert!(rings(&mut rig, &|poll| poll
+            .register(fd, Token(1), R)
+            .unwrap()));
+        assert!(!rings(&mut rig, &|poll| poll.rearm(fd, R).unwrap()));
+        assert!(!rings(&mut rig, &|poll| poll
+            .reregister(fd, Token(2), R)
+            .unwrap()));
+        assert_eq!(rig.select(DEADLINE), [(2, Readiness::READABLE)]);
+        assert!(!rings(&mut rig, &|poll| poll.rearm(fd, W).unwrap()));
+        assert!(rings(&mut rig, &|poll| poll.rearm(fd, R).unwrap()));
+        assert!(rings(&mut rig, &|poll| poll
+            .reregister(fd, Token(2), RW)
+            .unwrap()));
+        assert!(rings(&mut rig, &|poll| poll.deregister(fd).unwrap()));
+        // Of several changes the first rings, and the poller finds all of them.
+        rig.selector.table().is_asleep = true;
+        rig.register(&ours, 3, R);
+        assert!(rig.selector.knocker.is_rung());
+        rig.selector.knocker.drain().unwrap();
+        rig.register(&other, 4, W);
+        assert!(!rig.selector.knocker.is_rung());
+        let mut seen = rig.select(DEADLINE);
+        seen.sort_by_key(|(token, _)| *token);
+        assert_eq!(seen, [(3, Readiness::READABLE), (4, Readiness::WRITABLE)]);
+    }
+
+    /// The system holds what a sleeping poll(2) watches: without a ring the peer would see the end of the stream only when
+    /// something else wakes the poller.
+    #[test]
+    fn a_source_closed_while_the_poller_sleeps_is_closed_at_once() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        let (_other, other_theirs) = pair();
+        rig.register(&ours, 7, R);
+        rig.register(&other_theirs, 8, R);
+        let selector = Arc::clone(&rig.selector);
+        thread::scope(|scope| {
+            scope.spawn(|| rig.select(DEADLINE));
+            while !selector.table().is_asleep {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(5)); // into poll(2) itself
+            selector.deregister(ours.as_raw_fd()).unwrap();
+            drop(ours);
+            theirs.set_nonblocking(false).unwrap();
+            theirs.set_read_timeout(Some(DEADLINE / 2)).unwrap();
+            assert_eq!(theirs.read(&mut [0]).unwrap(), 0);
+            selector.knock().unwrap();
+        });
+    }
+
+    /// A knock and changes come at the same time, again and again: no knock is lost, and none is made of a change.
+    #[test]
+    fn knocks_are_told_from_changes() {
+        const KNOCKS: usize = 300;
+        let mut rig = Rig::<Pipe>::with();
+        let selector = Arc::clone(&rig.selector);
+        let heard = AtomicU64::new(0);
+        let is_over = AtomicBool::new(false);
+        let (ours, _theirs) = pair();
+        let mut events = Events::with_capacity(4);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    selector.register(ours.as_raw_fd(), Token(0), R).unwrap();
+                    thread::yield_now();
+                    selector.deregister(ours.as_raw_fd()).unwrap();
+                }
+            });
+            scope.spawn(|| {
+                for knock in 0..KNOCKS as u64 {
+                    selector.knock().unwrap();
+                    let deadline = Instant::now() + DEADLINE;
+                    while heard.load(Ordering::Acquire) == knock {
+                        assert!(Instant::now() < deadline, "knock {knock} was lost");
+                        thread::yield_now();
+                    }
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+            for _ in 0..KNOCKS {
+                let room = events.room(4);
+                let knocked = rig
+                    .selector
+                    .select(&mut rig.buffer, room, Some(DEADLINE))
+                    .unwrap();
+                assert_eq!(knocked, Knocked::Yes);
+                heard.fetch_add(1, Ordering::Release);
+            }
+        });
+        assert_eq!(rig.select(QUIET), []);
+    }
+
+    #[test]
+    fn without_a_knocker_changes_are_seen_soon_and_knocks_refused() {
+        let mut rig = Rig::<Silent>::with();
+        let (ours, _theirs) = pair();
+        for result in [rig.selector.knock(), rig.selector.prepare_knocks()] {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Unsupported);
+        }
+        let selector = Arc::clone(&rig.selector);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !selector.table().is_asleep {
+                    thread::yield_now();
+                }
+                selector.register(ours.as_raw_fd(), Token(7), W).unwrap();
+            });
+            assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+        });
+        rig.assert_in_step();
+        let start = Instant::now();
+        assert_eq!(rig.select(Duration::from_millis(25)), []);
+        assert!(start.elapsed() >= Duration::from_millis(25));
+    }
+
+    #[test]
+    fn another_buffer_begins_with_everything_that_is_registered() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        rig.register(&ours, 7, R);
+        rig.assert_in_step();
+        for _ in 0..3 {
+            rig.buffer = Buffer::default();
+            rig.assert_in_step();
+        }
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+    }
+
+    /// Anything in any order; what the list has and what the table wants must never drift apart.
+    #[test]
+    fn the_list_follows_the_table_through_everything() {
+        let mut rig = Rig::new();
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) as usize % bound
+        };
+        let mut pairs: Vec<_> = (0..40).map(|_| pair()).collect();
+        let modes = [R, W, RW, R.level(), RW.oneshot(), RW.paced(), R.paced()];
+        for _ in 0..20_000 {
+            let index = below(pairs.len());
+            let (ours, theirs) = &mut pairs[index];
+            let fd = ours.as_raw_fd();
+            let interest = modes[below(modes.len())];
+            match below(8) {
+                0 | 1 => drop(rig.selector.register(fd, Token(index), interest)),
+                2 => drop(rig.selector.deregister(fd)),
+                3 => drop(rig.selector.reregister(fd, Token(index), interest)),
+                4 => rig.selector.rearm(fd, interest).unwrap(),
+                5 => drop(theirs.write(b"data")),
+                6 => drop(ours.read(&mut [0; 64])),
+                _ if below(20) == 0 => {
+                    // A new pair takes its place, and one of its numbers.
+                    drop(rig.selector.deregister(fd));
+                    pairs[index] = pair();
+                }
+                _ => {
+                    rig.capacity = 1 + below(5);
+                    rig.select(Duration::ZERO);
+                    rig.assert_in_step();
+                }
+            }
+        }
+        for (ours, _) in &pairs {
+            drop(rig.selector.deregister(ours.as_raw_fd()));
+        }
+        rig.assert_in_step();
+        assert_eq!(rig.buffer.list.len(), 1, "only the knocker is left");
+    }
+
+    #[test]
+    fn regular_files_are_always_ready() {
+        let mut rig = Rig::new();
+        let file = File::open("/proc/self/exe").unwrap();
+        rig.register(&file, 7, R);
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        rig.selector.deregister(file.into_raw_fd()).unwrap();
+    }
 }
