@@ -1,7 +1,7 @@
 //! A knocker made of an eventfd: one descriptor, and a counter that never fills.
 //!
-//! Each write is a new edge even if the counter was not read since, so an edge-triggered backend never drains it; a
-//! level-triggered one does.
+//! Each write is a new edge even if the counter was not read since, so an edge-triggered backend
+//! never drains it; a level-triggered one does.
 //!
 //! Source: eventfd(2)
 
@@ -36,7 +36,8 @@ impl Knocker for Eventfd {
             });
             match written {
                 Ok(_) => return Ok(()),
-                // The counter is full. It is readable then, but the write would have been the edge: make room for it.
+                // The counter is full. It is readable then, but the write would have been the edge:
+                // make room for it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drain()?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! A knocker made of a pipe to oneself, for systems without eventfd(2).
 //!
-//! One byte is written for each ring. An edge-triggered backend need not read them until the pipe is full; a level-triggered
-//! one reads them all.
+//! One byte is written for each ring. An edge-triggered backend need not read them until the pipe
+//! is full; a level-triggered one reads them all.
 //!
 //! Source: POSIX.1-2017, pipe
 
@@ -41,7 +41,8 @@ impl Knocker for Pipe {
                 check(unsafe { libc::write(self.writer.as_raw_fd(), [1u8].as_ptr().cast(), 1) });
             match written {
                 Ok(_) => return Ok(()),
-                // Full. It is readable then, but the write would have been the edge: make room for it.
+                // Full. It is readable then, but the write would have been the edge: make room for
+                // it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drain()?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

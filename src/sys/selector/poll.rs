@@ -1,49 +1,58 @@
 //! poll(2): every Unix without a better queue, WASI preview 2, Hermit.
 //!
-//! The system keeps nothing between calls: each is given the list of descriptors, and says of each what it is ready for now.
-//! So the selector keeps a *table* of what is registered, and the poller a *list*, contiguous `pollfd`s, which follows it. Every
-//! descriptor in the list is level-triggered; an edge is made of it by no longer asking for what was reported (*disarming*),
+//! The system keeps nothing between calls: each is given the list of descriptors, and says of each
+//! what it is ready for now. So the selector keeps a *table* of what is registered, and the poller
+//! a *list*, contiguous `pollfd`s, which follows it. Every descriptor in the list is
+//! level-triggered; an edge is made of it by no longer asking for what was reported (*disarming*),
 //! until an operation has said `WouldBlock` (`rearm`).
 //!
 //! # The table and the list
 //!
-//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and poll(2) runs without the lock.
-//! Who changes an entry notes its descriptor in `changed`, once, and the poller carries the changes into its list before it
-//! sleeps: the cost is that of what changed, never of what is registered. A descriptor of which nothing is wanted is not in the
-//! list at all, for POLLHUP and POLLERR come unasked and would end every wait at once. (Negative numbers in its place, which
-//! POSIX skips, are not understood everywhere: WASI refuses them among sockets.)
+//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and
+//! poll(2) runs without the lock. Who changes an entry notes its descriptor in `changed`, once, and
+//! the poller carries the changes into its list before it sleeps: the cost is that of what changed,
+//! never of what is registered. A descriptor of which nothing is wanted is not in the list at all,
+//! for POLLHUP and POLLERR come unasked and would end every wait at once. (Negative numbers in its
+//! place, which POSIX skips, are not understood everywhere: WASI refuses them among sockets.)
 //!
-//! An answer of poll(2) belongs to the list as it was before the wait. Meanwhile the descriptor may have been deregistered,
-//! closed, opened as something else and registered again; such an entry `is_fresh`, and an answer about it is not believed.
+//! An answer of poll(2) belongs to the list as it was before the wait. Meanwhile the descriptor may
+//! have been deregistered, closed, opened as something else and registered again; such an entry
+//! `is_fresh`, and an answer about it is not believed.
 //!
 //! # Why no change and no knock is missed
 //!
-//! * *A change* is made under the lock. If the poller has not yet carried over the changes before its wait, which it does under
-//!   the lock, it finds this one. Otherwise it has set `is_asleep` in the same breath, so the change sees that and rings, and
-//!   poll(2) returns, even if the ring came first: the knocker stays readable until it is drained. The one who rings clears
-//!   `is_asleep`, so that the next does not: one ring rouses a poller, which then finds every change made so far.
-//! * *A knock* sets `is_knocked` and then rings. The poller drains and then takes `is_knocked`. If its drain swallowed the ring,
-//!   the flag was set before the ring, so the poller sees it. If not, the knocker is readable still and the next wait ends at
-//!   once. A ring whose flag has been taken by an earlier look is taken for a change: the poller finds nothing and sleeps on.
+//! * *A change* is made under the lock. If the poller has not yet carried over the changes before
+//!   its wait, which it does under the lock, it finds this one. Otherwise it has set `is_asleep` in
+//!   the same breath, so the change sees that and rings, and poll(2) returns, even if the ring came
+//!   first: the knocker stays readable until it is drained. The one who rings clears `is_asleep`,
+//!   so that the next does not: one ring rouses a poller, which then finds every change made so
+//!   far.
+//! * *A knock* sets `is_knocked` and then rings. The poller drains and then takes `is_knocked`. If
+//!   its drain swallowed the ring, the flag was set before the ring, so the poller sees it. If not,
+//!   the knocker is readable still and the next wait ends at once. A ring whose flag has been taken
+//!   by an earlier look is taken for a change: the poller finds nothing and sleeps on.
 //!
 //! # Pacing
 //!
-//! A condition that was reported and still holds must not be asked for, or every wait would end at once; yet when it ceases and
-//! comes again, that is news. For two kinds of entries nobody says when to ask again: those of sources without a hook in
-//! their operations ([`Mode::Paced`]), and those where POLLERR or POLLHUP, which cannot be masked, was reported and stands
-//! before directions that are still armed. They are *probed*, on their own and without waiting: in the next `select`, to see
-//! whether the condition has ceased (then it is armed again and nothing is late), and if it has not, after 1 ms, 2 ms, and so on
-//! up to every 64 ms. A probe after a pause reports what still holds once more if the mode is paced. Idle sources have no pace,
-//! and a pace no cost but its probes.
+//! A condition that was reported and still holds must not be asked for, or every wait would end at
+//! once; yet when it ceases and comes again, that is news. For two kinds of entries nobody says
+//! when to ask again: those of sources without a hook in their operations ([`Mode::Paced`]), and
+//! those where POLLERR or POLLHUP, which cannot be masked, was reported and stands before
+//! directions that are still armed. They are *probed*, on their own and without waiting: in the
+//! next `select`, to see whether the condition has ceased (then it is armed again and nothing is
+//! late), and if it has not, after 1 ms, 2 ms, and so on up to every 64 ms. A probe after a pause
+//! reports what still holds once more if the mode is paced. Idle sources have no pace, and a pace
+//! no cost but its probes.
 //!
 //! # Beware
 //!
 //! * Timeouts are whole milliseconds.
-//! * A descriptor that was closed while registered answers POLLNVAL. Its entry is dropped, as epoll does: nothing is reported,
-//!   and the number can be registered again. If the number has been taken by something else before the next `select`, that
-//!   is polled in its place, and a `register` of it answers `AlreadyExists`.
-//! * Only descriptors that are open can be polled, but `register` does not ask: whether one is closed is found by the next
-//!   `select`.
+//! * A descriptor that was closed while registered answers POLLNVAL. Its entry is dropped, as epoll
+//!   does: nothing is reported, and the number can be registered again. If the number has been
+//!   taken by something else before the next `select`, that is polled in its place, and a
+//!   `register` of it answers `AlreadyExists`.
+//! * Only descriptors that are open can be polled, but `register` does not ask: whether one is
+//!   closed is found by the next `select`.
 //!
 //! Source: POSIX.1-2017, poll; poll(2)
 
@@ -241,7 +250,8 @@ impl<K: Knocker> Poll<K> {
             .expect("nothing panics while this is held")
     }
 
-    /// Makes a change to the entry whose descriptor it returns, and rouses the poller if it must see that.
+    /// Makes a change to the entry whose descriptor it returns, and rouses the poller if it must
+    /// see that.
     fn change(&self, change: impl FnOnce(&mut Table) -> io::Result<RawFd>) -> io::Result<()> {
         let mut table = self.table();
         let fd = change(&mut table)?;
@@ -252,7 +262,8 @@ impl<K: Knocker> Poll<K> {
         // Not before the lock is free: the poller needs it as soon as it wakes.
         drop(table);
         if self.knocker.ring().is_err() {
-            // The change stands, and the poller finds it when it looks. The next change rings again.
+            // The change stands, and the poller finds it when it looks. The next change rings
+            // again.
             self.table().is_asleep = true;
         }
         Ok(())
@@ -318,7 +329,8 @@ impl Table {
             .filter(|entry| entry.is_registered())
     }
 
-    /// Makes the table long enough. A number beyond it is asked after first: it may be none of a descriptor, and huge.
+    /// Makes the table long enough. A number beyond it is asked after first: it may be none of a
+    /// descriptor, and huge.
     fn make_room(&mut self, fd: RawFd) -> io::Result<()> {
         const LEAST: usize = 64;
         let index = fd as usize;
@@ -334,7 +346,8 @@ impl Table {
         Ok(())
     }
 
-    /// Notes that an entry changed, if the list is concerned. True if the poller must be roused for it.
+    /// Notes that an entry changed, if the list is concerned. True if the poller must be roused for
+    /// it.
     fn note_change(&mut self, fd: RawFd) -> bool {
         let Some(entry) = self.entries.get_mut(fd as usize) else {
             return false;
@@ -364,7 +377,8 @@ impl Table {
     }
 }
 
-/// A descriptor's registration. It stays, vacant, when that ends: the list may still have the descriptor.
+/// A descriptor's registration. It stays, vacant, when that ends: the list may still have the
+/// descriptor.
 #[derive(Copy, Clone, Debug)]
 struct Entry {
     token: Token,
@@ -381,7 +395,8 @@ struct Entry {
     mode: Mode,
     /// How often its pause has doubled.
     doublings: u8,
-    /// Registered since the list was last brought up to date: what poll(2) says is about a predecessor.
+    /// Registered since the list was last brought up to date: what poll(2) says is about a
+    /// predecessor.
     is_fresh: bool,
     /// Is in [`Table::changed`].
     is_changed: bool,
@@ -426,7 +441,8 @@ impl Entry {
         let blocked = blocked & self.asked;
         match self.mode {
             Mode::Edge if blocked != 0 => self.arm(blocked),
-            // Nobody is bound to say so, but here somebody does: all that was reported may be news again.
+            // Nobody is bound to say so, but here somebody does: all that was reported may be news
+            // again.
             Mode::Paced => self.arm(self.asked),
             Mode::Edge | Mode::Level | Mode::OneShot => {}
         }
@@ -491,7 +507,8 @@ pub(crate) struct Buffer {
     list: Vec<pollfd>,
     /// How many of these are the knocker: none or one.
     knockers: usize,
-    /// Where to look first for what is ready, so that everything has its turn if not everything fits.
+    /// Where to look first for what is ready, so that everything has its turn if not everything
+    /// fits.
     next: usize,
     /// The slots of what is ready and fits.
     ready: Vec<u32>,
@@ -537,7 +554,8 @@ impl Buffer {
         }
     }
 
-    /// Starts anew with everything that is registered. A poller has one buffer and one selector, so this happens once.
+    /// Starts anew with everything that is registered. A poller has one buffer and one selector, so
+    /// this happens once.
     #[cold]
     fn begin(&mut self, table: &mut Table, knocker: Option<RawFd>) {
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -573,13 +591,15 @@ impl Buffer {
         poll(&mut self.list, ms)
     }
 
-    /// Of `count` descriptors that are ready: how many are not the knocker, and whether the knocker is.
+    /// Of `count` descriptors that are ready: how many are not the knocker, and whether the knocker
+    /// is.
     fn take_ring(&mut self, count: usize) -> (usize, bool) {
         let is_rung = count > 0 && self.knockers > 0 && self.list[0].revents != 0;
         (count - usize::from(is_rung), is_rung)
     }
 
-    /// Finds at most `limit` of the `count` slots that are ready, beginning where the last search ended.
+    /// Finds at most `limit` of the `count` slots that are ready, beginning where the last search
+    /// ended.
     fn find_ready(&mut self, count: usize, limit: usize) {
         self.ready.clear();
         let mut left = count.min(limit);
@@ -642,7 +662,8 @@ impl fmt::Debug for Buffer {
     }
 }
 
-/// An entry that is probed until nothing hides its news any more. It is over when the entry has another number.
+/// An entry that is probed until nothing hides its news any more. It is over when the entry has
+/// another number.
 #[derive(Copy, Clone, Debug)]
 struct Pace {
     fd: RawFd,
@@ -662,11 +683,13 @@ const DOUBLINGS_MAX: u8 = 6;
 /// The pauses of those that are paced.
 #[derive(Default)]
 struct Paces {
-    /// For each length of pause those that rest, in the order in which they began, which is that in which they end.
+    /// For each length of pause those that rest, in the order in which they began, which is that in
+    /// which they end.
     resting: [VecDeque<(Instant, Pace)>; DOUBLINGS_MAX as usize + 1],
     /// How many rest.
     count: usize,
-    /// What is asked of the system, and for whom. Not empty between calls if the system failed to answer.
+    /// What is asked of the system, and for whom. Not empty between calls if the system failed to
+    /// answer.
     probes: Vec<pollfd>,
     probed: Vec<Pace>,
     /// With room for one event, probes and the list take turns: whose turn it is.
@@ -807,7 +830,8 @@ fn request(fd: RawFd, bits: Bits) -> pollfd {
     }
 }
 
-/// poll(2). Returns how many entries have an answer; 0 if time is up or the system has to be asked again.
+/// poll(2). Returns how many entries have an answer; 0 if time is up or the system has to be asked
+/// again.
 #[inline]
 fn poll(list: &mut [pollfd], ms: c_int) -> io::Result<usize> {
     #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
@@ -860,7 +884,8 @@ fn bits(interest: Interest) -> Bits {
 #[inline]
 fn readiness(bits: Bits) -> Readiness {
     let has = |any: Bits| bits & any != 0;
-    // The end of a stream can be read, also when reading itself was reported before and is not asked for.
+    // The end of a stream can be read, also when reading itself was reported before and is not
+    // asked for.
     Readiness::READABLE.when(has(IN | PRI | RDHUP))
         | Readiness::WRITABLE.when(has(OUT))
         | Readiness::PRIORITY.when(has(PRI))
@@ -1012,8 +1037,8 @@ mod tests {
         assert!(size_of::<Entry>() <= 32);
     }
 
-    /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end every wait; and what was
-    /// registered stays so (mio forgets it, tokio-rs/mio#2012).
+    /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end
+    /// every wait; and what was registered stays so (mio forgets it, tokio-rs/mio#2012).
     #[test]
     fn a_hung_up_source_does_not_spin_and_stays_registered() {
         let mut rig = Rig::new();
@@ -1062,7 +1087,8 @@ mod tests {
         assert_eq!(rig.select(QUIET), []);
     }
 
-    /// An error stands until somebody asks for it. Who only waits for data must get that meanwhile: on epoll he does.
+    /// An error stands until somebody asks for it. Who only waits for data must get that meanwhile:
+    /// on epoll he does.
     #[test]
     fn an_error_that_stands_does_not_hide_what_arrives() {
         let mut rig = Rig::new();
@@ -1277,7 +1303,8 @@ mod tests {
         }
     }
 
-    /// Of the changes while the poller sleeps, only those ring that it must see, and of these only the first.
+    /// Of the changes while the poller sleeps, only those ring that it must see, and of these only
+    /// the first.
     #[test]
     fn a_sleeping_poller_is_rung_once_and_only_for_what_it_must_see() {
         let mut rig = Rig::new();
@@ -1321,8 +1348,8 @@ mod tests {
         assert_eq!(seen, [(3, Readiness::READABLE), (4, Readiness::WRITABLE)]);
     }
 
-    /// The system holds what a sleeping poll(2) watches: without a ring the peer would see the end of the stream only when
-    /// something else wakes the poller.
+    /// The system holds what a sleeping poll(2) watches: without a ring the peer would see the end
+    /// of the stream only when something else wakes the poller.
     #[test]
     fn a_source_closed_while_the_poller_sleeps_is_closed_at_once() {
         let mut rig = Rig::new();
@@ -1346,7 +1373,8 @@ mod tests {
         });
     }
 
-    /// A knock and changes come at the same time, again and again: no knock is lost, and none is made of a change.
+    /// A knock and changes come at the same time, again and again: no knock is lost, and none is
+    /// made of a change.
     #[test]
     fn knocks_are_told_from_changes() {
         const KNOCKS: usize = 300;
