@@ -87,6 +87,16 @@ pub(super) const EPOLL: Expected = Expected {
     endings: LINUX_ENDINGS,
 };
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const POLL: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: false,
+    resolution: || Duration::from_millis(1),
+    delicate_tokens: &[],
+    endings: LINUX_ENDINGS,
+};
+
 /// What epoll(7) and poll(2) say on Linux.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) const LINUX_ENDINGS: Endings = Endings {

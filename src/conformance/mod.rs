@@ -215,3 +215,15 @@ macro_rules! tests {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 conformance!(epoll, crate::sys::selector::epoll::Epoll, expected::EPOLL);
+#[cfg(any(target_os = "linux", target_os = "android"))]
+conformance!(
+    poll,
+    crate::sys::selector::poll::Poll<crate::sys::selector::eventfd::Eventfd>,
+    expected::POLL
+);
+#[cfg(any(target_os = "linux", target_os = "android"))]
+conformance!(
+    poll_with_a_pipe,
+    crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
+    expected::POLL
+);

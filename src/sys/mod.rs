@@ -13,7 +13,7 @@ pub(crate) mod signals;
 pub(crate) mod socket;
 
 /// Turns the C convention "-1 and `errno`" into a `Result`.
-#[cfg(unix)]
+#[cfg(not(windows))]
 #[inline]
 pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
     if result == T::from(-1) {

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use super::eventfd::Eventfd;
 use super::knocker::Knocker;
 use super::{Backend, Knocked, SelectorId, Untracked, timeout};
 use crate::events::{Event, Readiness, Room};
@@ -39,7 +40,7 @@ pub(crate) struct Epoll {
     epoll: OwnedFd,
     id: SelectorId,
     /// Made with the first waker.
-    knocker: OnceLock<Knocker>,
+    knocker: OnceLock<Eventfd>,
     /// Held while the knocker is made, so that it is made once.
     knocker_lock: Mutex<()>,
     /// A program has registered [`KNOCK`] as a token of its own. Then an event with it counts as
@@ -117,12 +118,14 @@ impl Backend for Epoll {
             .lock()
             .expect("nothing panics while this is held");
         if self.knocker.get().is_none() {
-            let knocker = Knocker::new()?;
+            let knocker = Eventfd::new()?;
             let mut event = libc::epoll_event {
                 events: (libc::EPOLLIN | libc::EPOLLET) as u32,
                 u64: KNOCK,
             };
-            self.add(libc::EPOLL_CTL_ADD, knocker.as_raw_fd(), &mut event)?;
+            if let Some(fd) = knocker.descriptor() {
+                self.add(libc::EPOLL_CTL_ADD, fd, &mut event)?;
+            }
             let _ = self.knocker.set(knocker);
         }
         Ok(())

@@ -5,6 +5,8 @@
 //! *the chain*: the first that fits serves.
 
 mod backend;
+#[cfg(not(windows))]
+mod knocker;
 mod registration;
 mod timeout;
 
@@ -13,22 +15,118 @@ pub(crate) use backend::{Backend, Knocked, SelectorId};
 // each backend uses one kind, and not every target has backends of both
 pub(crate) use registration::{Registration, Tracked, Untracked};
 
-// The table: which backends compile here.
+// The table: which backends compile here, and which knockers.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
 pub(crate) mod epoll;
-#[cfg(unix)]
-mod knocker;
+#[cfg(not(windows))]
+#[allow(dead_code)] // it does not serve where there is something better
+pub(crate) mod poll;
+
+#[cfg(any(
+    target_os = "android",
+    target_os = "espidf",
+    target_os = "fuchsia",
+    target_os = "hermit",
+    target_os = "linux",
+    target_os = "nuttx",
+))]
+pub(crate) mod eventfd;
+#[cfg(all(unix, not(target_os = "horizon")))]
+#[allow(dead_code)] // where there is an eventfd, only tests use it
+pub(crate) mod pipe;
+
+/// What interrupts a sleeping poll(2).
+#[cfg(any(
+    target_os = "android",
+    target_os = "espidf",
+    target_os = "fuchsia",
+    target_os = "hermit",
+    target_os = "linux",
+    target_os = "nuttx",
+))]
+pub(crate) type PollKnocker = eventfd::Eventfd;
+/// What interrupts a sleeping poll(2).
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "android",
+        target_os = "espidf",
+        target_os = "fuchsia",
+        target_os = "horizon",
+        target_os = "linux",
+        target_os = "nuttx",
+    ))
+))]
+pub(crate) type PollKnocker = pipe::Pipe;
+/// What interrupts a sleeping poll(2).
+#[cfg(any(target_os = "horizon", target_os = "wasi"))]
+pub(crate) type PollKnocker = knocker::Silent;
+
+/// Flags of eventfd(2). On ESP-IDF there are none: all are non-blocking, and there is no exec.
+#[cfg(any(
+    target_os = "android",
+    target_os = "fuchsia",
+    target_os = "linux",
+    target_os = "nuttx"
+))]
+const EVENTFD_FLAGS: libc::c_int = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
+#[cfg(target_os = "espidf")]
+const EVENTFD_FLAGS: libc::c_int = 0;
+#[cfg(target_os = "hermit")]
+const EVENTFD_FLAGS: i16 = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
+
+/// What poll(2) has on this system beyond POSIX, or lacks of it.
+#[cfg(not(windows))]
+mod poll_bits {
+    use libc::c_short;
+
+    /// The peer has shut down writing.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) const RDHUP: c_short = libc::POLLRDHUP;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) const RDHUP: c_short = 0;
+
+    /// Urgent data: offered as a direction where epoll offers it.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) const PRI: c_short = libc::POLLPRI;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) const PRI: c_short = 0;
+
+    /// `POLLHUP` and `POLLERR` are reported even if nothing is asked for. WASI reports neither, and
+    /// a UDP socket without a request as ready for nothing, again and again.
+    pub(super) const COMES_UNASKED: bool = cfg!(not(target_os = "wasi"));
+}
 
 // The chain: which one serves.
 
 /// The backend behind [`Poll`](crate::Poll) on this target.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
 pub(crate) type Serving = epoll::Epoll;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
+    not(windows),
+    any(
+        not(any(target_os = "linux", target_os = "android")),
+        litio_backend = "poll",
+        mio_unsupported_force_poll_poll
+    )
+))]
+pub(crate) type Serving = poll::Poll<PollKnocker>;
 
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
 #[allow(unused_macros)]
 macro_rules! if_selector_is_descriptor {
     ($($item:item)*) => { $($item)* };
@@ -36,7 +134,10 @@ macro_rules! if_selector_is_descriptor {
 
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+)))]
 #[allow(unused_macros)]
 macro_rules! if_selector_is_descriptor {
     ($($item:item)*) => {};
