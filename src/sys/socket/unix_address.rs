@@ -128,11 +128,13 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn abstract_names_come_back_as_they_went_zeroes_included() {
         let longest = [b'n'; 107];
         for name in [&b"x"[..], b"\0", b"a\0b\0", b"\xff", &longest] {
             let address = abstract_names::address(name).unwrap();
+            if address.is_unnamed() {
+                return; // the system has no such names
+            }
             assert_comes_back(&address, name.len() + 1);
         }
     }
