@@ -35,6 +35,7 @@ pub(super) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
 }
 
 /// Makes two sockets that are connected with each other.
+#[cfg(unix)] // WASI has none
 pub(super) fn pair(family: c_int, kind: c_int) -> io::Result<[OwnedFd; 2]> {
     let mut fds = [-1; 2];
     // SAFETY: socketpair(2) writes two ints, for which `fds` has room.
@@ -66,6 +67,7 @@ pub(super) fn accept<T>(listener: BorrowedFd<'_>, peer: &mut Address<T>) -> io::
 }
 
 /// Makes a pipe: the end that reads, then the end that writes.
+#[cfg(unix)] // WASI has none
 pub(super) fn pipe() -> io::Result<[OwnedFd; 2]> {
     let mut fds = [-1; 2];
     // SAFETY: pipe(2) writes two ints, for which `fds` has room.

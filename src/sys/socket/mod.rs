@@ -3,8 +3,8 @@
 //!
 //! `tcp`, `udp` and `unix` say, per family, what to do in which order. They take and return std's
 //! types, so nothing above this folder knows what a socket is made of; and what std's types can do
-//! themselves is left to them. Below are `address` (`sockaddr` from and to std's types), `posix`
-//! (the calls that are the same everywhere) and one of two *dialects*:
+//! themselves is left to them. Below are `address` and `unix_address` (`sockaddr` from and to
+//! std's types), `posix` (the calls that are the same everywhere) and one of two *dialects*:
 //!
 //! * [`flags`]: the system takes `SOCK_NONBLOCK | SOCK_CLOEXEC` when it makes a descriptor. One
 //!   call, and no moment at which another thread's `fork` and `exec` could carry the descriptor
@@ -18,7 +18,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::SocketAddr;
 
 use libc::c_int;
 
@@ -26,8 +25,12 @@ mod address;
 mod posix;
 pub(crate) mod tcp;
 pub(crate) mod udp;
+#[cfg(unix)]
 pub(crate) mod unix;
+#[cfg(unix)]
+mod unix_address;
 
+#[cfg(unix)]
 pub(crate) use posix::set_nonblocking;
 
 // The dialects
@@ -70,6 +73,7 @@ mod dialect {
 /// Makes a pipe: the end that reads, then the end that writes.
 ///
 /// pipe2(2), or pipe(2) and fcntl(2).
+#[cfg(unix)]
 pub(crate) fn pipe() -> io::Result<[OwnedFd; 2]> {
     dialect::pipe()
 }
@@ -100,15 +104,18 @@ const TCP_BACKLOG: c_int = if cfg!(target_os = "horizon") {
 const UNIX_BACKLOG: c_int = -1;
 #[cfg(any(target_os = "espidf", target_os = "horizon", target_os = "redox"))]
 const UNIX_BACKLOG: c_int = 128;
-#[cfg(not(any(
-    target_os = "espidf",
-    target_os = "freebsd",
-    target_os = "horizon",
-    target_os = "linux",
-    target_os = "openbsd",
-    target_os = "redox",
-    target_vendor = "apple"
-)))]
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "espidf",
+        target_os = "freebsd",
+        target_os = "horizon",
+        target_os = "linux",
+        target_os = "openbsd",
+        target_os = "redox",
+        target_vendor = "apple"
+    ))
+))]
 const UNIX_BACKLOG: c_int = libc::SOMAXCONN;
 
 /// Asks that writing to a socket whose peer is gone gives EPIPE and no signal, for calls that take
@@ -137,8 +144,10 @@ fn silence(_: &OwnedFd) -> io::Result<()> {
 }
 
 /// Unix addresses without a file, known by a name in a space of their own.
+#[cfg(unix)]
 mod abstract_names {
-    use super::{SocketAddr, io};
+    use std::io;
+    use std::os::unix::net::SocketAddr;
 
     #[cfg(target_os = "android")]
     use std::os::android::net::SocketAddrExt;
@@ -173,10 +182,10 @@ mod tests {
     use std::fs::File;
     use std::io::{ErrorKind, Read, Write};
     use std::os::fd::{AsFd, AsRawFd, RawFd};
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
     use std::process::Command;
 
-    use super::address::UnixAddress;
+    use super::unix_address::UnixAddress;
     use super::*;
     use crate::sys::check;
 
@@ -223,7 +232,9 @@ mod tests {
 
                 #[test]
                 fn first_end_of_a_pipe_reads_and_the_second_writes() {
-                    let [reads, writes] = dialect::pipe().unwrap().map(File::from);
+                    let ends = dialect::pipe().unwrap();
+                    ends.iter().for_each(assert_flags); // lest reading nothing waits for ever
+                    let [reads, writes] = ends.map(File::from);
                     assert_eq!((&writes).write(b"abc").unwrap(), 3);
                     let mut buffer = [0; 8];
                     assert_eq!((&reads).read(&mut buffer).unwrap(), 3);
@@ -419,7 +430,7 @@ mod tests {
         let path = temporary_path();
         let named = SocketAddr::from_pathname(&path).unwrap();
         let mut clients = vec![named, SocketAddr::from_pathname("").unwrap()];
-        #[cfg(target_os = "linux")]
+        // (On systems that have no such names, the unnamed address again.)
         clients.extend([&b"litio"[..], b"\0with\0zeroes\0"].map(|name| {
             let name = [name, std::process::id().to_ne_bytes().as_slice()].concat();
             abstract_names::address(&name).unwrap()

@@ -69,6 +69,7 @@ pub(super) fn option(socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io:
 
 /// Switches `O_NONBLOCK` of an open file, for everyone who shares it. Two calls of fcntl(2), or one
 /// if nothing is to change.
+#[cfg(unix)]
 pub(crate) fn set_nonblocking(file: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
     // SAFETY: F_GETFL takes no argument.
     let old = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) })?;

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
-use super::address::UnixAddress;
+use super::unix_address::UnixAddress;
 use super::{UNIX_BACKLOG, dialect, posix};
 
 /// Makes a listener. A path that exists is not replaced.
