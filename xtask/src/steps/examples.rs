@@ -48,7 +48,7 @@ fn every_example_has_a_row(context: &Context) -> Result<(), Stop> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(context.root.join("examples")).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
+        if path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").exists() {
             names.extend(
                 path.file_stem()
                     .map(|stem| stem.to_string_lossy().into_owned()),
