@@ -11,9 +11,9 @@
 //! Only re-exports: what they do is documented there. The features are mio's: `net` shows `net`, `os-ext` the platform's
 //! module. `Poll::new` does not need `os-poll`.
 
-pub use litio::{Events, Interest, Poll, Registry, Token, event, features, guide};
 #[cfg(not(target_os = "wasi"))]
 pub use litio::Waker;
+pub use litio::{Events, Interest, Poll, Registry, Token, event, features, guide};
 
 #[cfg(feature = "net")]
 pub use litio::net;
