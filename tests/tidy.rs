@@ -35,7 +35,7 @@ const FLOORS: &[&[&str]] = &[
 const SYSTEM_LISTS: &[&str] = &["src/sys/selector/mod.rs", "src/sys/socket/mod.rs"];
 
 /// Files of `src/sys` that serve several systems, and the ones whose differences they may name. No other file in `src`
-/// names a system; families (`unix`, `windows`, `wasi`) are free.
+/// names a system outside of its test module; families (`unix`, `windows`, `wasi`) are free.
 const SYSTEM_NAMES: &[(&str, &[&str])] = &[
     (
         "src/sys/selector/epoll.rs",
@@ -45,7 +45,6 @@ const SYSTEM_NAMES: &[(&str, &[&str])] = &[
     ("src/sys/selector/event_ports.rs", &["illumos", "solaris"]),
     ("src/sys/socket/flags.rs", &["android"]),
     ("src/sys/socket/fcntl.rs", &["apple"]),
-    ("src/sys/socket/address.rs", &["android", "linux"]),
     // The suite's own lists: which backends run, and what each is expected to show.
     ("src/conformance/mod.rs", &["android", "linux"]),
     ("src/conformance/expected.rs", &["android", "linux"]),
@@ -77,9 +76,6 @@ const FEATURES: &[(&str, &str)] = &[
     ("os-ext", r#"["os-poll"]"#),
     ("os-poll", "[]"),
 ];
-
-/// Methods of std's traits: the duties stand there.
-const UNSAFE_METHODS_OF_STD: &[&str] = &["from_raw_fd", "from_raw_handle", "from_raw_socket"];
 
 const WIDTH_MAX: usize = 100;
 
@@ -190,6 +186,10 @@ const RULES: &[Rule] = &[
             ),
             ("src/poll.rs", "#[cfg(unix)] fn f() {} // not target_os"),
             (
+                "src/poll.rs",
+                "#[cfg(test)]\nmod tests {\n#[cfg(target_os = \"linux\")] fn f() {} }",
+            ),
+            (
                 "tests/suite/main.rs",
                 r#"#[cfg(target_os = "linux")] mod x;"#,
             ),
@@ -221,6 +221,7 @@ const RULES: &[Rule] = &[
                 "// SAFETY: old\nf();\n\nunsafe { g() }",
             ),
             ("src/sys/handle.rs", "/// Does.\nunsafe fn f() {}"),
+            ("src/sys/handle.rs", "impl B {\n    pub unsafe fn f() {}\n}"),
             (
                 "src/unix/pipe.rs",
                 "// why not\nunsafe extern \"C\" { fn f(); }",
@@ -242,6 +243,10 @@ const RULES: &[Rule] = &[
             (
                 "src/sys/handle.rs",
                 "/// # Safety\n/// - much\npub(crate) unsafe fn f() {}",
+            ),
+            (
+                "src/sys/handle.rs",
+                "impl<T> A for B {\n    fn g() {}\n    unsafe fn f() {}\n}",
             ),
             ("src/sys/handle.rs", "type F = unsafe extern \"C\" fn(i32);"),
             ("src/sys/handle.rs", "f(unsafe { /* SAFETY: yes. */ g() })"),
@@ -524,7 +529,9 @@ fn home(path: &str, reexports: &BTreeMap<String, String>, modules: &BTreeSet<Str
 
 /// All paths in the file that begin with `crate`, `self` or `super`, made absolute; those in its test modules are left out.
 fn imports_of(file: &File) -> Vec<(usize, String)> {
-    let words = without_test_modules(&words(&file.code));
+    let mut words = words(&file.code);
+    let tests = test_modules(&words);
+    words.retain(|word| !is_in(&tests, word.line));
     let mut imports = Vec::new();
     let mut inline: Vec<(String, usize)> = Vec::new();
     let mut depth = 0;
@@ -657,34 +664,40 @@ fn join(module: &str, name: &str) -> String {
     }
 }
 
-/// Cuts out what follows `#[cfg(test)] mod name`: tests may look at the whole house.
-fn without_test_modules<'a>(words: &[Word<'a>]) -> Vec<Word<'a>> {
+/// First and last line of each `#[cfg(test)] mod name { … }`: tests may look at the whole house.
+fn test_modules(words: &[Word<'_>]) -> Vec<(usize, usize)> {
     const MARK: [&str; 8] = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-    let mut kept = Vec::new();
-    let mut index = 0;
-    while index < words.len() {
-        let is_mark = words.len() - index > MARK.len() + 1
-            && words[index..]
-                .iter()
-                .zip(MARK)
-                .all(|(word, mark)| word.text == mark)
-            && words[index + MARK.len() + 1].text == "{";
-        if !is_mark {
-            kept.push(words[index]);
-            index += 1;
-            continue;
+    let mut modules = Vec::new();
+    let mut rest = words;
+    while let Some(word) = rest.first() {
+        let is_mark = rest.len() > MARK.len() + 1
+            && rest.iter().zip(MARK).all(|(word, mark)| word.text == mark)
+            && rest[MARK.len() + 1].text == "{";
+        if is_mark {
+            rest = &rest[MARK.len() + 1..];
+            let end = matching_brace(rest);
+            modules.push((word.line, rest[end].line));
+            rest = &rest[end..];
         }
-        let mut depth = 0;
-        index += MARK.len() + 1;
-        while let Some(word) = words.get(index) {
-            depth += i32::from(word.text == "{") - i32::from(word.text == "}");
-            index += 1;
-            if depth == 0 {
-                break;
-            }
-        }
+        rest = &rest[1..];
     }
-    kept
+    modules
+}
+
+/// Where the brace is closed that the first word opens; the last word if it is not.
+fn matching_brace(words: &[Word<'_>]) -> usize {
+    let mut depth = 0;
+    let end = words.iter().position(|word| {
+        depth += i32::from(word.text == "{") - i32::from(word.text == "}");
+        depth == 0
+    });
+    end.unwrap_or(words.len() - 1)
+}
+
+fn is_in(modules: &[(usize, usize)], line: usize) -> bool {
+    modules
+        .iter()
+        .any(|(first, last)| (*first..=*last).contains(&line))
 }
 
 fn systems_out_of_place(tree: &Tree) -> Vec<Finding> {
@@ -694,12 +707,13 @@ fn systems_out_of_place(tree: &Tree) -> Vec<Finding> {
         .sources()
         .filter(|file| !SYSTEM_LISTS.contains(&&*file.path))
     {
+        let tests = test_modules(&words(&file.code));
         let own = SYSTEM_NAMES.iter().find(|(path, _)| *path == file.path);
         let own = own.map_or::<&[&str], _>(&[], |(_, names)| names);
         for (line, text) in file.without_comments.lines().enumerate() {
             for rest in KEYS.iter().flat_map(|key| text.split(key).skip(1)) {
                 let name = rest.split('"').nth(1).unwrap_or_default();
-                if !own.contains(&name) {
+                if !own.contains(&name) && !is_in(&tests, line + 1) {
                     let why =
                         format!("names the system {name:?}; see SYSTEM_LISTS and SYSTEM_NAMES");
                     findings.push(file.finding(line + 1, why));
@@ -747,9 +761,9 @@ fn unsafe_without_reason(tree: &Tree) -> Vec<Finding> {
                 kind = next.next();
             }
             let wanted = match (kind, next.next()) {
-                // The type of a function's pointer promises nothing.
+                // The type of a function's pointer promises nothing, and a trait's method says it in the trait.
                 (Some("fn"), Some("(")) => continue,
-                (Some("fn"), Some(name)) if UNSAFE_METHODS_OF_STD.contains(&name) => continue,
+                (Some("fn"), _) if is_in_impl_of_trait(&words[..index]) => continue,
                 (Some("fn" | "trait"), _) => "# Safety",
                 _ => "SAFETY:",
             };
@@ -760,6 +774,21 @@ fn unsafe_without_reason(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the innermost block that is open after these words is an `impl Trait for Type`.
+fn is_in_impl_of_trait(words: &[Word<'_>]) -> bool {
+    let mut depth = 0;
+    let open = words.iter().rposition(|word| {
+        depth += i32::from(word.text == "{") - i32::from(word.text == "}");
+        depth == 1
+    });
+    let header = &words[..open.unwrap_or(0)];
+    let mut header = header
+        .iter()
+        .rev()
+        .take_while(|word| !matches!(word.text, ";" | "{" | "}"));
+    header.any(|word| word.text == "for") && header.any(|word| word.text == "impl")
 }
 
 fn leftovers(tree: &Tree) -> Vec<Finding> {
@@ -1140,41 +1169,45 @@ fn pieces(text: &str) -> Vec<(Kind, &str)> {
     let mut pieces = Vec::new();
     let mut code_start = 0;
     let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
-        let before = text[..at].chars().next_back();
-        let found = if rest.starts_with("//") {
-            Some((Kind::Comment, rest.find('\n').unwrap_or(rest.len())))
-        } else if rest.starts_with("/*") {
-            Some((Kind::Comment, block_comment(rest)))
-        } else if rest.starts_with('"') {
-            Some((Kind::Literal, quoted(rest, '"')))
-        } else if rest.starts_with("r#") || rest.starts_with("r\"") {
-            let is_prefix =
-                !before.is_some_and(|c| c.is_alphanumeric() || c == '_') || before == Some('b');
-            raw_string(rest)
-                .filter(|_| is_prefix)
-                .map(|length| (Kind::Literal, length))
-        } else if rest.starts_with('\'') {
-            // Else it is a lifetime.
-            let mut next = rest.chars().skip(1);
-            let is_char = next.next() == Some('\\') || next.next() == Some('\'');
-            is_char.then(|| (Kind::Literal, quoted(rest, '\'')))
-        } else {
-            None
+    // All that can begin one is ASCII.
+    while let Some(distance) = text[at..].find(['/', '"', '\'', 'r']) {
+        at += distance;
+        let Some((kind, length)) = piece(&text[..at], &text[at..]) else {
+            at += 1;
+            continue;
         };
-        match found {
-            Some((kind, length)) => {
-                pieces.push((Kind::Code, &text[code_start..at]));
-                pieces.push((kind, &text[at..at + length]));
-                at += length;
-                code_start = at;
-            }
-            None => at += rest.chars().next().map_or(1, char::len_utf8),
-        }
+        pieces.push((Kind::Code, &text[code_start..at]));
+        pieces.push((kind, &text[at..at + length]));
+        at += length;
+        code_start = at;
     }
     pieces.push((Kind::Code, &text[code_start..]));
     pieces
+}
+
+/// The literal or comment that `rest` begins with, if it does, and its length.
+fn piece(before: &str, rest: &str) -> Option<(Kind, usize)> {
+    if rest.starts_with("//") {
+        return Some((Kind::Comment, rest.find('\n').unwrap_or(rest.len())));
+    }
+    if rest.starts_with("/*") {
+        return Some((Kind::Comment, block_comment(rest)));
+    }
+    if rest.starts_with('"') {
+        return Some((Kind::Literal, quoted(rest, '"')));
+    }
+    if rest.starts_with('\'') {
+        // Else it is a lifetime.
+        let mut next = rest.chars().skip(1);
+        let is_char = next.next() == Some('\\') || next.next() == Some('\'');
+        return is_char.then(|| (Kind::Literal, quoted(rest, '\'')));
+    }
+    // The last letter of a name begins no literal, but for `br"…"`.
+    let is_inside_name = before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    if rest.starts_with('r') && (!is_inside_name || before.ends_with('b')) {
+        return raw_string(rest).map(|length| (Kind::Literal, length));
+    }
+    None
 }
 
 /// The length of the block comment; such comments nest.

@@ -37,9 +37,9 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const QUIET: Duration = Duration::from_millis(5);
 
 /// A connected byte stream, the cheapest that the system has.
-#[cfg(unix)]
+#[cfg(all(unix, not(miri)))]
 pub(super) type Stream = std::os::unix::net::UnixStream;
-#[cfg(not(unix))]
+#[cfg(any(not(unix), miri))]
 pub(super) type Stream = TcpStream;
 
 /// A poller, its events, and what it has seen of them.
@@ -257,9 +257,9 @@ impl fmt::Debug for Seen {
 
 /// Two ends of a stream, both non-blocking.
 pub(super) fn pair() -> (Stream, Stream) {
-    #[cfg(unix)]
+    #[cfg(all(unix, not(miri)))]
     let (a, b) = Stream::pair().expect("a pair of streams can be made");
-    #[cfg(not(unix))]
+    #[cfg(any(not(unix), miri))]
     let (a, b) = tcp_pair();
     a.set_nonblocking(true)
         .expect("streams can be non-blocking");
@@ -321,7 +321,7 @@ pub(super) fn connecting(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn is_in_progress(error: &io::Error) -> bool {
-    #[cfg(unix)]
+    #[cfg(all(unix, not(miri)))]
     if error.raw_os_error() == Some(libc::EINPROGRESS) {
         return true;
     }

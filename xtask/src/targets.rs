@@ -8,86 +8,88 @@ use crate::toolchain;
 /// For all of the table, most of it with a standard library built from source.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4 * 3600);
 
-/// A system, the backend that serves there, and whether every change is checked for it.
+/// A system, the port that it belongs to, and whether every change is checked for it.
 pub(crate) struct Target {
     pub(crate) triple: &'static str,
-    backend: Backend,
+    port: Port,
     is_quick: bool,
 }
 
-/// The selectors, as in the library's `src/sys/selector`.
+/// What must be written before the library builds for a system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "names stand ready for the backends that are still to come"
-)]
-enum Backend {
-    Epoll,
-    Poll,
+enum Port {
+    /// epoll, and the socket dialect with flags.
+    Linux,
+    /// kqueue: Apple's systems and the BSDs.
     Kqueue,
+    /// Event ports: Solaris, illumos.
     EventPorts,
-    Afd,
+    /// poll(2), or an epoll of another kernel, and the socket dialect with fcntl.
+    OtherUnix,
+    /// AFD on completion ports.
+    Windows,
+    /// poll(2) of WASI p2, poll_oneoff of p1.
     Wasi,
 }
 
-/// The backends that exist. A target of another one is listed as not ready instead of failing every run.
-const READY: &[Backend] = &[Backend::Epoll, Backend::Poll];
+/// The ports that exist. A target of another one is named as not ready instead of failing every run.
+const READY: &[Port] = &[Port::Linux];
 
-/// One row per system. The eight quick ones stand for families: a libc, a backend or an OS trait set of their own.
+/// One row per system. The eight quick ones stand for families: a libc, a selector or an OS trait set of their own.
 const TABLE: &[Target] = &[
-    quick("x86_64-unknown-linux-musl", Backend::Epoll),
-    quick("aarch64-linux-android", Backend::Epoll),
-    quick("aarch64-apple-darwin", Backend::Kqueue),
-    quick("x86_64-unknown-freebsd", Backend::Kqueue),
-    quick("x86_64-unknown-netbsd", Backend::Kqueue),
-    quick("x86_64-unknown-illumos", Backend::EventPorts),
-    quick("x86_64-pc-windows-msvc", Backend::Afd),
-    quick("wasm32-wasip2", Backend::Poll),
-    row("aarch64-unknown-linux-gnu", Backend::Epoll),
-    row("armv7-unknown-linux-gnueabihf", Backend::Epoll),
-    row("armv7-unknown-linux-musleabihf", Backend::Epoll),
-    row("i686-unknown-linux-gnu", Backend::Epoll),
-    row("riscv64gc-unknown-linux-gnu", Backend::Epoll),
-    row("s390x-unknown-linux-gnu", Backend::Epoll),
-    row("i686-linux-android", Backend::Epoll),
-    row("x86_64-unknown-redox", Backend::Epoll),
-    row("x86_64-apple-darwin", Backend::Kqueue),
-    row("aarch64-apple-ios", Backend::Kqueue),
-    row("aarch64-apple-tvos", Backend::Kqueue),
-    row("aarch64-apple-watchos", Backend::Kqueue),
-    row("aarch64-apple-visionos", Backend::Kqueue),
-    row("x86_64-unknown-openbsd", Backend::Kqueue),
-    row("x86_64-unknown-dragonfly", Backend::Kqueue),
-    row("x86_64-pc-solaris", Backend::EventPorts),
-    row("x86_64-unknown-haiku", Backend::Poll),
-    row("x86_64-unknown-hurd-gnu", Backend::Poll),
-    row("x86_64-unknown-fuchsia", Backend::Poll),
-    row("x86_64-unknown-hermit", Backend::Poll),
-    row("x86_64-pc-cygwin", Backend::Poll),
-    row("x86_64-pc-nto-qnx710", Backend::Poll),
-    row("riscv32imac-esp-espidf", Backend::Poll),
-    row("armv7-sony-vita-newlibeabihf", Backend::Poll),
-    row("armv6k-nintendo-3ds", Backend::Poll),
-    row("x86_64-pc-windows-gnu", Backend::Afd),
-    row("x86_64-pc-windows-gnullvm", Backend::Afd),
-    row("i686-pc-windows-msvc", Backend::Afd),
-    row("i686-pc-windows-gnu", Backend::Afd),
-    row("aarch64-pc-windows-msvc", Backend::Afd),
-    row("wasm32-wasip1", Backend::Wasi),
+    quick("x86_64-unknown-linux-musl", Port::Linux),
+    quick("aarch64-linux-android", Port::Linux),
+    quick("aarch64-apple-darwin", Port::Kqueue),
+    quick("x86_64-unknown-freebsd", Port::Kqueue),
+    quick("x86_64-unknown-netbsd", Port::Kqueue),
+    quick("x86_64-unknown-illumos", Port::EventPorts),
+    quick("x86_64-pc-windows-msvc", Port::Windows),
+    quick("wasm32-wasip2", Port::Wasi),
+    row("aarch64-unknown-linux-gnu", Port::Linux),
+    row("armv7-unknown-linux-gnueabihf", Port::Linux),
+    row("armv7-unknown-linux-musleabihf", Port::Linux),
+    row("i686-unknown-linux-gnu", Port::Linux),
+    row("riscv64gc-unknown-linux-gnu", Port::Linux),
+    row("s390x-unknown-linux-gnu", Port::Linux),
+    row("i686-linux-android", Port::Linux),
+    row("x86_64-unknown-redox", Port::OtherUnix),
+    row("x86_64-apple-darwin", Port::Kqueue),
+    row("aarch64-apple-ios", Port::Kqueue),
+    row("aarch64-apple-tvos", Port::Kqueue),
+    row("aarch64-apple-watchos", Port::Kqueue),
+    row("aarch64-apple-visionos", Port::Kqueue),
+    row("x86_64-unknown-openbsd", Port::Kqueue),
+    row("x86_64-unknown-dragonfly", Port::Kqueue),
+    row("x86_64-pc-solaris", Port::EventPorts),
+    row("x86_64-unknown-haiku", Port::OtherUnix),
+    row("x86_64-unknown-hurd-gnu", Port::OtherUnix),
+    row("x86_64-unknown-fuchsia", Port::OtherUnix),
+    row("x86_64-unknown-hermit", Port::OtherUnix),
+    row("x86_64-pc-cygwin", Port::OtherUnix),
+    row("x86_64-pc-nto-qnx710", Port::OtherUnix),
+    row("riscv32imac-esp-espidf", Port::OtherUnix),
+    row("armv7-sony-vita-newlibeabihf", Port::OtherUnix),
+    row("armv6k-nintendo-3ds", Port::OtherUnix),
+    row("x86_64-pc-windows-gnu", Port::Windows),
+    row("x86_64-pc-windows-gnullvm", Port::Windows),
+    row("i686-pc-windows-msvc", Port::Windows),
+    row("i686-pc-windows-gnu", Port::Windows),
+    row("aarch64-pc-windows-msvc", Port::Windows),
+    row("wasm32-wasip1", Port::Wasi),
 ];
 
-const fn quick(triple: &'static str, backend: Backend) -> Target {
+const fn quick(triple: &'static str, port: Port) -> Target {
     Target {
         triple,
-        backend,
+        port,
         is_quick: true,
     }
 }
 
-const fn row(triple: &'static str, backend: Backend) -> Target {
+const fn row(triple: &'static str, port: Port) -> Target {
     Target {
         triple,
-        backend,
+        port,
         is_quick: false,
     }
 }
@@ -115,22 +117,22 @@ pub(crate) fn choose(quick: bool, triples: &[String]) -> Result<Vec<&'static Tar
     triples.iter().map(find).collect()
 }
 
-/// Whether the backend of this target, which stands in the table, is written.
+/// Whether the port of this target, which stands in the table, is written.
 pub(crate) fn is_ready(triple: &str) -> bool {
     TABLE
         .iter()
-        .any(|target| target.triple == triple && READY.contains(&target.backend))
+        .any(|target| target.triple == triple && READY.contains(&target.port))
 }
 
 /// Type-checks the library and its tests for each of these systems.
 pub(crate) fn check(context: &Context, targets: &[&Target]) -> Result<Note, Stop> {
     let (ready, waiting): (Vec<&Target>, Vec<&Target>) = targets
         .iter()
-        .partition(|target| READY.contains(&target.backend));
+        .partition(|target| READY.contains(&target.port));
     for target in &waiting {
         println!(
-            "!!! {} is NOT CHECKED: {:?} is not written yet",
-            target.triple, target.backend
+            "!!! {} is NOT CHECKED: the port {:?} is not written yet",
+            target.triple, target.port
         );
     }
     each(
@@ -139,7 +141,7 @@ pub(crate) fn check(context: &Context, targets: &[&Target]) -> Result<Note, Stop
         |target| check_one(context, target),
     )?;
     Ok(format!(
-        "{} targets checked, {} wait for their backend",
+        "{} targets checked, {} wait for their port",
         ready.len(),
         waiting.len()
     ))

@@ -54,11 +54,11 @@ fn run_on(context: &Context, release: &str) -> Result<Note, Stop> {
         .arg(root)
         .args(["-append", "console=ttyS0 panic=-1 quiet loglevel=1"])
         .watch()?;
+    // The firmware's last words may stand before ours on the same line.
     let said = |word: &str| {
         log.lines()
-            .map(str::trim)
-            .find_map(|line| line.strip_prefix(word))
-            .unwrap_or_default()
+            .find_map(|line| line.split_once(word))
+            .map_or("", |(_, rest)| rest.trim())
     };
     match said("GUEST-ENDS ") {
         "0" => Ok(format!(

@@ -62,6 +62,11 @@ pub(crate) fn min_versions(context: &Context) -> Result<Note, Stop> {
             std::fs::copy(from, to).map_err(failed)?;
         }
     }
+    // The library alone: what its tools wish is nothing to its users.
+    let manifest = copy.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).map_err(failed)?;
+    let alone = text.lines().filter(|line| !line.starts_with("members = "));
+    std::fs::write(&manifest, alone.collect::<Vec<_>>().join("\n")).map_err(failed)?;
     let update = context
         .cargo_on(NIGHTLY)
         .args(["update", "-Zdirect-minimal-versions"]);
