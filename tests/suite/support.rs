@@ -183,14 +183,6 @@ impl Rig {
         }
     }
 
-    /// Waits until each token of `wanted` has reported, whatever it reported.
-    #[track_caller]
-    pub(crate) fn expect_all(&mut self, wanted: impl IntoIterator<Item = Token>) {
-        for token in wanted {
-            self.expect(token, NOTHING);
-        }
-    }
-
     /// Fails if any event is left over or comes within [`QUIET`].
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self) {

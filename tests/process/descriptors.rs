@@ -1,0 +1,350 @@
+//! Descriptors: none leaks, none is inherited, and running out of them is an error like any other.
+
+#![expect(unsafe_code, reason = "setrlimit, fork")]
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use litio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use litio::unix::pipe;
+use litio::{Events, Interest, Poll, Registry, Token, Waker};
+
+use crate::alone;
+
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+fn any_v4() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// The numbers of the open descriptors below 1000.
+fn open_descriptors() -> Vec<i32> {
+    // SAFETY: asks for flags; a number that is no descriptor is answered with an error.
+    (0..1000)
+        .filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1)
+        .collect()
+}
+
+/// Fails if other descriptors are open after `body` than before.
+#[track_caller]
+fn expect_no_leak<T>(body: impl FnOnce() -> T) -> T {
+    let before = open_descriptors();
+    let value = body();
+    assert_eq!(before, open_descriptors(), "descriptors leaked");
+    value
+}
+
+/// Makes one of everything, uses it, and drops it.
+fn one_round() {
+    let mut poll = Poll::new().unwrap();
+    let mut events = Events::with_capacity(16);
+    let registry = poll.registry().try_clone().unwrap();
+    let first = Waker::new(&registry, Token(1)).unwrap();
+    let second = Waker::new(&registry, Token(2)).unwrap();
+    let mut listener = TcpListener::bind(any_v4()).unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    let (mut near, mut far) = UnixStream::pair().unwrap();
+    let (mut sender, mut receiver) = pipe::new().unwrap();
+    let datagrams = UnixDatagram::pair().unwrap();
+    registry
+        .register(&mut listener, Token(3), Interest::READABLE)
+        .unwrap();
+    registry.register(&mut client, Token(4), BOTH).unwrap();
+    registry.register(&mut socket, Token(5), BOTH).unwrap();
+    registry.register(&mut near, Token(6), BOTH).unwrap();
+    registry.register(&mut far, Token(7), BOTH).unwrap();
+    registry
+        .register(&mut sender, Token(8), Interest::WRITABLE)
+        .unwrap();
+    registry
+        .register(&mut receiver, Token(9), Interest::READABLE)
+        .unwrap();
+    // Some are deregistered, some just dropped; the poll goes before them or after.
+    registry.deregister(&mut far).unwrap();
+    first.wake().unwrap();
+    poll.poll(&mut events, Some(Duration::from_millis(1)))
+        .unwrap();
+    let accepted = listener.accept();
+    drop((first, accepted, datagrams));
+    second.wake().unwrap();
+    drop(poll);
+    drop(socket);
+}
+
+#[test]
+fn nothing_leaks_over_many_rounds() {
+    alone(|| {
+        one_round();
+        expect_no_leak(|| {
+            // Twenty descriptors each: in optimized builds the 10,000 that were asked for.
+            let rounds = if cfg!(debug_assertions) {
+                1_000
+            } else {
+                10_000
+            };
+            for _ in 0..rounds {
+                one_round();
+            }
+        });
+    });
+}
+
+#[test]
+fn errors_leak_nothing() {
+    alone(|| {
+        let listener = TcpListener::bind(any_v4()).unwrap();
+        let taken = listener.local_addr().unwrap();
+        let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        let refused = {
+            let closed = std::net::TcpListener::bind(any_v4()).unwrap();
+            closed.local_addr().unwrap()
+        };
+        expect_no_leak(|| {
+            for _ in 0..50 {
+                assert!(TcpListener::bind(taken).is_err());
+                assert!(TcpListener::bind(elsewhere).is_err());
+                assert!(UdpSocket::bind(elsewhere).is_err());
+                assert!(UnixListener::bind("/no/such/folder/socket").is_err());
+                assert!(UnixStream::connect("/no/such/folder/socket").is_err());
+                assert!(UnixDatagram::bind("/no/such/folder/socket").is_err());
+                drop(TcpStream::connect(refused));
+                assert!(listener.accept().is_err());
+                let mut poll = Poll::new().unwrap();
+                assert!(poll.poll(&mut Events::with_capacity(0), None).is_err());
+            }
+        });
+    });
+}
+
+/// Lets this process open `spare` more descriptors; gaps below are filled for the time.
+fn with_spare_descriptors<T>(spare: usize, body: impl FnOnce() -> T) -> T {
+    let mut fillers: Vec<OwnedFd> = Vec::new();
+    let highest = open_descriptors().into_iter().max().unwrap();
+    loop {
+        let filler = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let is_above = filler.as_raw_fd() > highest;
+        fillers.push(filler);
+        if is_above {
+            break;
+        }
+    }
+    let first_free = fillers.pop().unwrap().as_raw_fd() as usize;
+    set_limit(Some(first_free + spare));
+    let value = body();
+    set_limit(None);
+    value
+}
+
+/// Sets the soft limit on descriptors, or what it was in the beginning.
+fn set_limit(limit: Option<usize>) {
+    let mut current = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `current` is there to be written.
+    assert_eq!(
+        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut current) },
+        0
+    );
+    current.rlim_cur = limit.map_or(current.rlim_max.min(4096), |limit| limit as libc::rlim_t);
+    // SAFETY: `current` is read only.
+    assert_eq!(
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const current) },
+        0
+    );
+}
+
+#[test]
+fn running_out_of_descriptors_at_any_step_is_emfile_and_leaks_nothing() {
+    type Step = (&'static str, fn() -> io::Result<()>);
+    let steps: [Step; 10] = [
+        ("Poll::new", || Poll::new().map(drop)),
+        ("Poll and Waker", || {
+            let poll = Poll::new()?;
+            Waker::new(poll.registry(), Token(0)).map(drop)
+        }),
+        ("Poll and Registry::try_clone", || {
+            let poll = Poll::new()?;
+            poll.registry().try_clone().map(drop)
+        }),
+        ("TcpListener::bind", || {
+            TcpListener::bind(any_v4()).map(drop)
+        }),
+        ("UdpSocket::bind", || UdpSocket::bind(any_v4()).map(drop)),
+        ("a connection", || {
+            let listener = TcpListener::bind(any_v4())?;
+            let _client = TcpStream::connect(listener.local_addr()?)?;
+            loop {
+                match listener.accept() {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    accepted => return accepted.map(drop),
+                }
+            }
+        }),
+        ("UnixStream::pair", || UnixStream::pair().map(drop)),
+        ("UnixDatagram::pair", || UnixDatagram::pair().map(drop)),
+        ("UnixDatagram::unbound", || {
+            UnixDatagram::unbound().map(drop)
+        }),
+        ("pipe::new", || pipe::new().map(drop)),
+    ];
+    alone(move || {
+        for (name, step) in steps {
+            let mut spare = 0;
+            loop {
+                let result = expect_no_leak(|| with_spare_descriptors(spare, step));
+                match result {
+                    Ok(()) => break,
+                    Err(error) => {
+                        assert_eq!(
+                            error.raw_os_error(),
+                            Some(libc::EMFILE),
+                            "{name}: {error:?}"
+                        );
+                    }
+                }
+                spare += 1;
+                assert!(spare < 10, "{name} never has enough");
+            }
+            assert!(spare > 0, "{name} opened nothing");
+        }
+    });
+}
+
+#[test]
+fn a_waker_that_could_not_be_made_can_be_made_later() {
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let failed = with_spare_descriptors(0, || Waker::new(poll.registry(), Token(1)).err());
+        if let Some(error) = failed {
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        }
+        poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
+        let waker = Waker::new(poll.registry(), Token(2)).unwrap();
+        waker.wake().unwrap();
+        poll.poll(&mut events, Some(Duration::from_secs(20)))
+            .unwrap();
+        let tokens: Vec<Token> = events.iter().map(|event| event.token()).collect();
+        assert_eq!(tokens, [Token(2)]);
+    });
+}
+
+#[test]
+fn a_connection_that_could_not_be_accepted_is_accepted_later() {
+    alone(|| {
+        let listener = TcpListener::bind(any_v4()).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let refused = with_spare_descriptors(0, || listener.accept().unwrap_err());
+        assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"late").unwrap();
+        let mut heard = [0; 4];
+        client.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"late");
+    });
+}
+
+#[test]
+fn polling_and_registering_need_no_descriptor() {
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let waker = Waker::new(poll.registry(), Token(1)).unwrap();
+        let mut socket = UdpSocket::bind(any_v4()).unwrap();
+        with_spare_descriptors(0, || {
+            poll.registry()
+                .register(&mut socket, Token(2), Interest::WRITABLE)
+                .unwrap();
+            waker.wake().unwrap();
+            let mut count = 0;
+            while count < 2 {
+                poll.poll(&mut events, Some(Duration::from_secs(20)))
+                    .unwrap();
+                assert!(!events.is_empty());
+                count += events.iter().count();
+            }
+            poll.poll(&mut events, Some(Duration::from_micros(100)))
+                .unwrap();
+            poll.registry().deregister(&mut socket).unwrap();
+        });
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_executed_inherits_nothing() {
+    alone(|| {
+        let inherited = || {
+            let listing = std::process::Command::new("ls")
+                .args(["-l", "/proc/self/fd"])
+                .output();
+            let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
+            let of_ls = |line: &&str| line.contains(" -> ") && !line.contains("/proc/");
+            // What stands before the arrow is the time; what follows differs by the pipes of `output`.
+            listing.lines().filter(of_ls).count()
+        };
+        let before = inherited();
+        let poll = Poll::new().unwrap();
+        let registry: Registry = poll.registry().try_clone().unwrap();
+        let _wakers = [
+            Waker::new(&registry, Token(1)).unwrap(),
+            Waker::new(&registry, Token(2)).unwrap(),
+        ];
+        let listener = TcpListener::bind(any_v4()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _accepted = listener.accept().unwrap();
+        let _socket = UdpSocket::bind(any_v4()).unwrap();
+        let _streams = UnixStream::pair().unwrap();
+        let _datagrams = UnixDatagram::pair().unwrap();
+        let _pipe = pipe::new().unwrap();
+        assert_eq!(inherited(), before, "a descriptor without close-on-exec");
+        // That the listing shows what is not close-on-exec:
+        // SAFETY: duplicates a descriptor that is open; the duplicate is inherited.
+        assert!(unsafe { libc::dup(2) } > 2);
+        assert_eq!(inherited(), before + 1);
+    });
+}
+
+#[test]
+fn a_forked_child_that_drops_everything_disturbs_nothing() {
+    // An epoll set is shared by both: a child that deregistered on drop would take the parent's sources away.
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let waker = Waker::new(poll.registry(), Token(1)).unwrap();
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        poll.registry()
+            .register(&mut near, Token(2), Interest::READABLE)
+            .unwrap();
+        // SAFETY: the only other thread waits, with no lock held that the child could need.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "{}", io::Error::last_os_error());
+        if child == 0 {
+            drop((waker, near, far, poll));
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is there to be written.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+            "{status}"
+        );
+        for token in [Token(1), Token(2)] {
+            match token {
+                Token(1) => waker.wake().unwrap(),
+                _ => far.write_all(b"x").unwrap(),
+            }
+            poll.poll(&mut events, Some(Duration::from_secs(20)))
+                .unwrap();
+            let tokens: Vec<Token> = events.iter().map(|event| event.token()).collect();
+            assert_eq!(tokens, [token]);
+        }
+        poll.registry().deregister(&mut near).unwrap();
+    });
+}

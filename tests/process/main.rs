@@ -1,0 +1,84 @@
+//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls.
+//!
+//! Each case runs in a process of its own: the test starts this very binary again, asks it for that one test, and
+//! there [`alone`] runs the body. The only other thread is the test harness, which waits.
+#![cfg(unix)]
+
+mod descriptors;
+#[cfg(feature = "log")]
+mod logging;
+#[cfg(target_os = "linux")]
+mod seccomp;
+mod signals;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a case may take.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Set in the processes that run a body.
+const MARK: &str = "LITIO_PROCESS_CASE";
+/// The exit status of a body that came to its end: no other way to leave has it.
+const DONE: i32 = 42;
+
+/// Runs `body`, a closure of the calling test, in a process of its own.
+#[track_caller]
+fn alone<F: FnOnce()>(body: F) {
+    if std::env::var_os(MARK).is_some() {
+        body();
+        #[expect(
+            unsafe_code,
+            reason = "std's exit would run what the case may have broken"
+        )]
+        // SAFETY: ends the process; nothing is left to be done in it.
+        unsafe {
+            libc::_exit(DONE)
+        }
+    }
+    // The closure's type is called `process::module::test::{{closure}}`.
+    let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+    let test = path.split_once("::").expect("a test is in this crate").1;
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--test-threads=1", "--nocapture"])
+        .env(MARK, test)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!("{test} hangs; it said:\n{}", said(&output));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let output = child.wait_with_output().unwrap();
+    let status = output.status;
+    assert!(
+        status.code() == Some(DONE),
+        "{test}: {status}; it said:\n{}",
+        said(&output)
+    );
+}
+
+fn said(output: &std::process::Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(err)
+    )
+}
+
+#[test]
+fn a_case_that_fails_is_seen() {
+    let result = std::panic::catch_unwind(|| alone(|| panic!("on purpose")));
+    if std::env::var_os(MARK).is_some() {
+        std::panic::resume_unwind(result.unwrap_err());
+    }
+    let message = *result.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("on purpose"), "{message}");
+}
