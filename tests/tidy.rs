@@ -42,6 +42,7 @@ const SYSTEM_NAMES: &[(&str, &[&str])] = &[
         &["android", "illumos", "linux", "redox"],
     ),
     ("src/sys/selector/kqueue.rs", KQUEUE_SYSTEMS),
+    ("src/sys/selector/poll.rs", &["android", "linux"]),
     ("src/sys/selector/event_ports.rs", &["illumos", "solaris"]),
     ("src/sys/socket/flags.rs", &["android"]),
     ("src/sys/socket/fcntl.rs", &["apple"]),

@@ -145,16 +145,12 @@ fn set_limit(limit: Option<usize>) {
         rlim_max: 0,
     };
     // SAFETY: `current` is there to be written.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut current) },
-        0
-    );
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut current) };
+    assert_eq!(result, 0);
     current.rlim_cur = limit.map_or(current.rlim_max.min(4096), |limit| limit as libc::rlim_t);
     // SAFETY: `current` is read only.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const current) },
-        0
-    );
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const current) };
+    assert_eq!(result, 0);
 }
 
 #[test]

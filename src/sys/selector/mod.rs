@@ -6,13 +6,13 @@
 
 mod backend;
 #[cfg(not(windows))]
+#[allow(dead_code)] // `Silent`, where there is something better
 mod knocker;
 mod registration;
 mod timeout;
 
 pub(crate) use backend::{Backend, Knocked, SelectorId};
-#[allow(unused_imports)]
-// each backend uses one kind, and not every target has backends of both
+#[allow(unused_imports)] // not every target has backends of both kinds
 pub(crate) use registration::{Registration, Tracked, Untracked};
 
 // The table: which backends compile here, and which knockers.
@@ -41,6 +41,7 @@ pub(crate) mod eventfd;
 pub(crate) mod pipe;
 
 /// What interrupts a sleeping poll(2).
+#[allow(dead_code)] // where epoll serves
 #[cfg(any(
     target_os = "android",
     target_os = "espidf",
