@@ -46,6 +46,7 @@ mod costs;
 // Mio's public API, item by item, and what makes that file.
 #[cfg(target_os = "linux")]
 #[rustfmt::skip]
+#[allow(clippy::type_complexity)] // they are the types of mio's functions
 mod surface;
 #[cfg(target_os = "linux")]
 mod surface_generator;

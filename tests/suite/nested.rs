@@ -46,10 +46,7 @@ fn poll_and_registry_give_the_same_descriptor() {
     let fd = rig.poll.as_raw_fd();
     assert_eq!(rig.registry().as_raw_fd(), fd);
     assert_eq!(rig.registry().as_fd().as_raw_fd(), fd);
-    assert_eq!(
-        rig.registry().try_clone().unwrap().as_fd().as_raw_fd() >= 0,
-        true
-    );
+    assert!(rig.registry().try_clone().unwrap().as_fd().as_raw_fd() >= 0);
 }
 
 #[test]

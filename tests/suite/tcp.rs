@@ -211,9 +211,8 @@ fn shared_references_read_and_write_too() {
     let (mut near, far) = tcp_pair();
     rig.register(&mut near, A, Interest::READABLE);
     (&far).write_all(b"shared").unwrap();
-    (&far)
-        .write_vectored(&[IoSlice::new(b" ve"), IoSlice::new(b"ctors")])
-        .unwrap();
+    let parts = [IoSlice::new(b" ve"), IoSlice::new(b"ctors")];
+    assert_eq!((&far).write_vectored(&parts).unwrap(), 8);
     (&far).flush().unwrap();
     assert_eq!(read_exactly(&mut rig, A, &near, 14), b"shared vectors");
     far.shutdown(Shutdown::Write).unwrap();

@@ -58,7 +58,7 @@ impl Knocker for Silent {
     fn ring(&self) -> io::Result<()> {
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "this system has nothing that interrupts a sleeping `poll`; poll with a timeout instead",
+            "this system has nothing that interrupts a sleeping `poll`; use a timeout",
         ))
     }
 
