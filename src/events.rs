@@ -447,14 +447,34 @@ impl Room<'_> {
     /// hand on.
     #[inline]
     pub(crate) fn push(&mut self, event: Event) {
-        assert!(
-            self.left > 0,
-            "more events taken from the system than were asked for"
-        );
+        assert!(self.left > 0, "{TOO_MANY}");
         self.left -= 1;
         self.list.push(event);
     }
+
+    /// Appends several events at the price of one check.
+    ///
+    /// # Panics
+    ///
+    /// As [`push`](Room::push), before any is appended.
+    #[inline]
+    pub(crate) fn extend(&mut self, events: impl ExactSizeIterator<Item = Event>) {
+        let count = events.len();
+        assert!(count <= self.left, "{TOO_MANY}");
+        self.left -= count;
+        self.list.extend(events);
+    }
+
+    /// Removes the events of a token, all of those in the list.
+    #[allow(dead_code)] // only for selectors whose own events come among the others
+    pub(crate) fn discard(&mut self, token: Token) {
+        let before = self.list.len();
+        self.list.retain(|event| event.token() != token);
+        self.left += before - self.list.len();
+    }
 }
+
+const TOO_MANY: &str = "more events taken from the system than were asked for";
 
 #[cfg(test)]
 mod tests {

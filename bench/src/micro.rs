@@ -17,14 +17,19 @@ impl Raw {
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         assert!(fd >= 0);
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-        Raw { epoll, events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity] }
+        Raw {
+            epoll,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
+        }
     }
 
     fn add(&self, fd: RawFd, token: usize, events: i32) {
-        let mut event = libc::epoll_event { events: events as u32, u64: token as u64 };
-        let result = unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event)
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: token as u64,
         };
+        let result =
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
         assert_eq!(result, 0);
     }
 
@@ -63,7 +68,10 @@ pub fn run(rounds: usize, only: &str) -> io::Result<()> {
         ("poll(0), nothing registered", empty_poll),
         ("poll(0), a waker exists", empty_poll_with_waker),
         ("poll(None), 1 ready, level", blocking_poll),
-        ("poll(1 s), 1 ready, level, a waker exists", blocking_poll_with_waker),
+        (
+            "poll(1 s), 1 ready, level, a waker exists",
+            blocking_poll_with_waker,
+        ),
         ("ready events", ready_events),
         ("wake, poller awake", wake_awake),
         ("register + deregister", register),
@@ -96,7 +104,9 @@ fn empty_poll(name: &str, rounds: usize) -> io::Result<()> {
             }),
             Contender::new("polling", || {
                 polling_events.clear();
-                polling.wait(&mut polling_events, Some(Duration::ZERO)).unwrap();
+                polling
+                    .wait(&mut polling_events, Some(Duration::ZERO))
+                    .unwrap();
             }),
         ],
     );
@@ -204,16 +214,24 @@ fn blocking_poll_with_waker(name: &str, rounds: usize) -> io::Result<()> {
 
 /// Adds a descriptor behind the library's back, level-triggered, so that it stays ready in every contender alike.
 fn add_level(poll: &impl AsRawFd, fd: RawFd) -> io::Result<()> {
-    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 1 };
-    let result =
-        unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 1,
+    };
+    let result = unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Taking n events and looking at each, as an event loop does.
 fn ready_events(name: &str, rounds: usize) -> io::Result<()> {
     for count in [1, 16, 128, 1024] {
-        let pipes = (0..count).map(|_| readable_pipe()).collect::<io::Result<Vec<_>>>()?;
+        let pipes = (0..count)
+            .map(|_| readable_pipe())
+            .collect::<io::Result<Vec<_>>>()?;
         let mut raw = Raw::new(1024);
         let (mut litio, mut litio_events) =
             (litio::Poll::new()?, litio::Events::with_capacity(1024));
@@ -308,13 +326,17 @@ fn register(name: &str, rounds: usize) -> io::Result<()> {
             Contender::new("litio", || {
                 let registry = litio.registry();
                 let interest = litio::Interest::READABLE;
-                registry.register(&mut litio_source, litio::Token(0), interest).unwrap();
+                registry
+                    .register(&mut litio_source, litio::Token(0), interest)
+                    .unwrap();
                 registry.deregister(&mut litio_source).unwrap();
             }),
             Contender::new("mio", || {
                 let registry = mio.registry();
                 let mut source = mio::unix::SourceFd(&fd);
-                registry.register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
+                registry
+                    .register(&mut source, mio::Token(0), mio::Interest::READABLE)
+                    .unwrap();
                 registry.deregister(&mut source).unwrap();
             }),
         ],
