@@ -87,7 +87,7 @@ pub(super) fn numbers_used_again_by_other_threads_keep_their_registrations<B: Su
             send(&peer, 1);
             let mut seen = Seen::default();
             until("the source is reported", || {
-                seen.extend(rig.poll(DEADLINE));
+                seen.extend(rig.next());
                 // A churner's peer may be closed while its source is still there: an event of its
                 // own.
                 seen.count(2) > 0

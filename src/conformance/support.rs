@@ -87,6 +87,14 @@ impl<B: Subject> Rig<B> {
         self.try_poll(Some(timeout)).expect("poll succeeds")
     }
 
+    /// Waits until something comes.
+    #[track_caller]
+    pub(super) fn next(&mut self) -> Seen {
+        let seen = self.poll(DEADLINE);
+        assert!(!seen.is_empty(), "awaited anything, came nothing");
+        seen
+    }
+
     /// What is there now.
     #[track_caller]
     pub(super) fn poll_now(&mut self) -> Seen {

@@ -232,9 +232,7 @@ pub(super) fn a_reader_on_another_thread_gets_everything<B: Subject>() {
             while from_poller.recv().is_ok() {}
         });
         loop {
-            let seen = rig.poll(DEADLINE);
-            assert!(!seen.is_empty(), "an edge was lost");
-            if seen.count(1) > 0 {
+            if rig.next().count(1) > 0 {
                 break;
             }
             to_reader.send(()).unwrap();
