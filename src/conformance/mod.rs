@@ -87,7 +87,6 @@ macro_rules! conformance {
                 another_registry_is_refused_and_changes_nothing
                 a_register_that_fails_leaves_no_trace
                 a_reregister_that_fails_leaves_the_registration
-                a_refusal_of_the_system_leaves_no_trace
                 register_during_a_poll_takes_effect
                 reregister_during_a_poll_takes_effect
                 deregister_during_a_poll_takes_effect
@@ -187,6 +186,10 @@ macro_rules! conformance {
             }
             tests! { $backend, model:
                 random_operations_leave_nothing_due
+            }
+            #[cfg(unix)]
+            tests! { $backend, registration:
+                a_refusal_of_the_system_leaves_no_trace
             }
             #[cfg(unix)]
             tests! { $backend, signals:

@@ -387,17 +387,26 @@ where
     }
 }
 
-/// Writes until it would block.
+/// Writes until it would block, and goes on blocking.
 #[track_caller]
 pub(super) fn fill<B, T>(source: &Attached<B, T>)
 where
     B: Subject,
     for<'a> &'a T: Write,
 {
+    let mut has_blocked = false;
     loop {
         match source.do_io(W, |mut stream| stream.write(&[b'x'; 1 << 16])) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(_) => has_blocked = false,
+            // A Unix socket's peer has the bytes at once. TCP's gets them from the buffer that was
+            // full, which then is not.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if has_blocked || cfg!(unix) {
+                    return;
+                }
+                has_blocked = true;
+                thread::sleep(QUIET);
+            }
             Err(error) => panic!("writing failed: {error}"),
         }
     }
