@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -436,6 +437,18 @@ pub(super) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::yield_now();
+    }
+}
+
+/// Ends what another thread does in vain and without a timeout: runs `end` if it is not over by the
+/// deadline.
+pub(super) fn rescue(is_over: &AtomicBool, end: impl FnOnce()) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_over.load(Ordering::Relaxed) {
+        if Instant::now() >= deadline {
+            return end();
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
