@@ -149,6 +149,7 @@ macro_rules! conformance {
                 a_dropped_source_is_silent
                 a_number_that_is_used_again_starts_afresh
                 numbers_used_again_by_other_threads_keep_their_registrations
+                a_number_used_again_during_a_poll_has_no_stale_event
                 into_inner_ends_a_tracked_registration
                 duplicates_are_sources_of_their_own
                 a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked
