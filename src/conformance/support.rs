@@ -73,7 +73,15 @@ impl<B: Subject> Rig<B> {
     }
 
     pub(super) fn try_poll(&mut self, timeout: Option<Duration>) -> io::Result<Seen> {
+        let start = Instant::now();
         let result = self.reactor.poll(&mut self.events, timeout);
+        // A short one may be up for other reasons.
+        let is_late = timeout.is_some_and(|it| it > DEADLINE / 8 && start.elapsed() >= it);
+        assert!(
+            self.events.is_empty() || !is_late,
+            "reported when the time was up, and no sooner: {:?}",
+            Seen::of(&self.events)
+        );
         assert!(
             self.events.len() <= self.events.capacity(),
             "{} events where {} were asked for",
