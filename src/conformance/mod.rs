@@ -87,7 +87,6 @@ macro_rules! conformance {
                 another_registry_is_refused_and_changes_nothing
                 a_register_that_fails_leaves_no_trace
                 a_reregister_that_fails_leaves_the_registration
-                a_refusal_of_the_system_leaves_no_trace
                 register_during_a_poll_takes_effect
                 reregister_during_a_poll_takes_effect
                 deregister_during_a_poll_takes_effect
@@ -150,6 +149,7 @@ macro_rules! conformance {
                 a_dropped_source_is_silent
                 a_number_that_is_used_again_starts_afresh
                 numbers_used_again_by_other_threads_keep_their_registrations
+                a_number_used_again_during_a_poll_has_no_stale_event
                 into_inner_ends_a_tracked_registration
                 duplicates_are_sources_of_their_own
                 a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked
@@ -187,6 +187,10 @@ macro_rules! conformance {
             }
             tests! { $backend, model:
                 random_operations_leave_nothing_due
+            }
+            #[cfg(unix)]
+            tests! { $backend, registration:
+                a_refusal_of_the_system_leaves_no_trace
             }
             #[cfg(unix)]
             tests! { $backend, signals:

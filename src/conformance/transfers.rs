@@ -146,21 +146,22 @@ pub(super) fn a_datagram_that_is_received_leaves_the_next_unreported<B: Subject>
 /// Enough to meet every unlucky moment between an operation and the next poll.
 const MANY_BYTES: usize = 300_000;
 
-/// Sends [`MANY_BYTES`] in pieces of random sizes, with pauses, and closes.
+/// Sends [`MANY_BYTES`] in pieces of random sizes, with pauses between, and closes.
 fn trickle(peer: Stream, seed: u64) {
     let mut random = Random::new(seed);
     let mut left = MANY_BYTES;
-    while left > 0 {
+    until("everything is sent", || {
         let piece = (1 + random.below(300)).min(left);
         match (&peer).write(&vec![b'x'; piece]) {
             Ok(written) => left -= written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => panic!("writing failed: {error}"),
         }
         if random.below(8) == 0 {
             thread::yield_now();
         }
-    }
+        left == 0
+    });
 }
 
 /// An edge that is lost shows as a poll that lasts until the deadline.
@@ -232,9 +233,7 @@ pub(super) fn a_reader_on_another_thread_gets_everything<B: Subject>() {
             while from_poller.recv().is_ok() {}
         });
         loop {
-            let seen = rig.poll(DEADLINE);
-            assert!(!seen.is_empty(), "an edge was lost");
-            if seen.count(1) > 0 {
+            if rig.next().count(1) > 0 {
                 break;
             }
             to_reader.send(()).unwrap();
