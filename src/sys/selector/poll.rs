@@ -322,6 +322,7 @@ impl Table {
     }
 
     /// The entry of a descriptor, if there is one in use.
+    #[inline]
     fn registered(&mut self, fd: RawFd) -> Option<&mut Entry> {
         // A negative number is beyond every table.
         self.entries
@@ -348,6 +349,7 @@ impl Table {
 
     /// Notes that an entry changed, if the list is concerned. True if the poller must be roused for
     /// it.
+    #[inline]
     fn note_change(&mut self, fd: RawFd) -> bool {
         let Some(entry) = self.entries.get_mut(fd as usize) else {
             return false;
@@ -363,6 +365,7 @@ impl Table {
     }
 
     /// Has an entry probed by the next `select`, if it needs that, and ends the pace that it had.
+    #[inline]
     fn pace(&mut self, fd: RawFd) {
         let entry = self.entry(fd);
         entry.pace = entry.pace.wrapping_add(1);
@@ -455,6 +458,7 @@ impl Entry {
     }
 
     /// What the list must ask for; `None`: it must not have the descriptor.
+    #[inline]
     fn watched(&self) -> Option<Bits> {
         if !self.is_registered() {
             return None;
@@ -477,6 +481,7 @@ impl Entry {
 
     /// What no operation reports to have ceased, so that it must be reported again if it still
     /// holds: it may have ceased and come again.
+    #[inline]
     fn without_hook(&self) -> Bits {
         match self.mode {
             Mode::Paced => self.asked | UNASKED,
@@ -487,6 +492,7 @@ impl Entry {
 
     /// Something was reported, and must be looked after: either nobody will say that it has ceased,
     /// or it stands before what is armed.
+    #[inline]
     fn needs_pace(&self) -> bool {
         let hides_news = self.mode == Mode::Edge
             && self.armed & UNASKED != UNASKED
@@ -608,6 +614,7 @@ impl Buffer {
 
     /// Finds at most `limit` of the `count` slots that are ready, beginning where the last search
     /// ended.
+    #[inline]
     fn find_ready(&mut self, count: usize, limit: usize) {
         self.ready.clear();
         let mut left = count.min(limit);
@@ -631,6 +638,7 @@ impl Buffer {
     }
 
     /// Makes events of what is ready, as far as it is still wanted.
+    #[inline]
     fn report(&mut self, table: &mut Table, room: &mut Room<'_>) {
         for slot in self.ready.drain(..) {
             let polled = &self.list[slot as usize];
@@ -705,6 +713,7 @@ struct Paces {
 }
 
 impl Paces {
+    #[inline]
     fn is_idle(&self, table: &Table) -> bool {
         self.count == 0 && table.to_probe.is_empty() && self.probed.is_empty()
     }
