@@ -157,8 +157,10 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
             .env("CARGO_TARGET_DIR", &folder)
             .env("CARGO_INCREMENTAL", "0")
     };
-    if toolchain::has_prebuilt_std(context, target.triple)? {
-        toolchain::ensure_targets(context, &[target.triple])?;
+    // A mirror may lack what the list promises.
+    let is_prebuilt = toolchain::has_prebuilt_std(context, target.triple)?
+        && toolchain::ensure_targets(context, &[target.triple]).is_ok();
+    if is_prebuilt {
         check().args(["--lib", "--tests", "--all-features"]).run()?;
         check().args(["--lib", "--no-default-features"]).run()?;
         return Ok(Note::new());
