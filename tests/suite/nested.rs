@@ -162,11 +162,11 @@ fn wakes_of_two_threads_are_never_lost_through_the_outer_poll() {
         .collect();
     loop {
         outer.expect(A, READABLE);
-        let was_done = done.load(std::sync::atomic::Ordering::SeqCst);
         for (token, seen) in inner.poll_once(Duration::ZERO) {
             assert_eq!((token, seen), (B, READABLE));
         }
-        if was_done == 2 {
+        // Raised before the last wake of each, so whoever has heard that wake finds it here.
+        if done.load(std::sync::atomic::Ordering::SeqCst) == 2 {
             break;
         }
     }
