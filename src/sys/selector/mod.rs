@@ -41,7 +41,6 @@ pub(crate) mod eventfd;
 pub(crate) mod pipe;
 
 /// What interrupts a sleeping poll(2).
-#[allow(dead_code)] // where epoll serves
 #[cfg(any(
     target_os = "android",
     target_os = "espidf",
