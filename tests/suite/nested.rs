@@ -289,6 +289,30 @@ fn blocking_in_a_nested_poll_works_as_if_it_were_alone() {
     waking.join().unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_mark_that_the_selector_keeps_for_itself_serves_as_a_token_too() {
+    let mut rig = Rig::new();
+    let waker = Waker::new(rig.registry(), A).unwrap();
+    // proc(5) lists what is in an epoll set, with the number that comes back: what knocks is the
+    // only entry yet.
+    let path = format!("/proc/self/fdinfo/{}", rig.poll.as_raw_fd());
+    let listing = std::fs::read_to_string(path).unwrap();
+    let mark = listing.split_once("data:").expect("an entry").1;
+    let mark = mark.split_whitespace().next().unwrap();
+    let mark = Token(u64::from_str_radix(mark, 16).unwrap() as usize);
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, mark, Interest::WRITABLE);
+    rig.expect(mark, WRITABLE);
+    waker.wake().unwrap();
+    rig.expect(A, READABLE);
+    rig.reregister(&mut socket, mark, Interest::WRITABLE);
+    waker.wake().unwrap();
+    rig.expect(A, READABLE);
+    rig.expect(mark, WRITABLE);
+    rig.deregister(&mut socket);
+}
+
 #[test]
 fn the_token_of_all_ones_serves_a_source_of_a_nested_poll() {
     // Whatever mark the selector keeps for itself, users may take the same number.
