@@ -35,7 +35,7 @@ fn shows<B: Subject>(expected: Shows, end: impl Fn(&TcpStream, TcpStream)) {
 fn await_shown<B: Subject>(rig: &mut Rig<B>, mut seen: Seen, expected: Shows, before: bool) {
     let when = if before { "before" } else { "after" };
     let deadline = Instant::now() + DEADLINE;
-    while !seen.readiness(7).contains(expected.must) {
+    while !seen.contains(7, expected.must) {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(
             !left.is_zero(),

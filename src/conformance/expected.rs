@@ -58,11 +58,19 @@ pub(super) struct Shows {
     pub(super) may: Readiness,
 }
 
+#[allow(dead_code)] // the one for systems that tell all, the other for those that do not
 impl Shows {
     const fn exactly(bits: &[Readiness]) -> Shows {
         Shows {
             must: union(bits),
             may: Readiness::EMPTY,
+        }
+    }
+
+    const fn at_least(must: &[Readiness], may: &[Readiness]) -> Shows {
+        Shows {
+            must: union(must),
+            may: union(may),
         }
     }
 }
@@ -92,14 +100,17 @@ pub(super) const EPOLL: Expected = Expected {
     endings: LINUX_ENDINGS,
 };
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(unix)]
 pub(super) const POLL: Expected = Expected {
     are_directions_apart: false,
     notices_mistakes: true,
     refuses_files: false,
     resolution: || Duration::from_millis(1),
     delicate_tokens: &[],
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     endings: LINUX_ENDINGS,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    endings: POSIX_ENDINGS,
 };
 
 /// What epoll(7) and poll(2) say on Linux.
@@ -112,4 +123,16 @@ pub(super) const LINUX_ENDINGS: Endings = Endings {
     own_shutdown_read: Shows::exactly(&[R, W, RC]),
     own_shutdown_write: Shows::exactly(&[W]),
     own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+};
+
+/// What POSIX says of poll, which is little: an end is readable.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const POSIX_ENDINGS: Endings = Endings {
+    peer_finished: Shows::at_least(&[R, W], &[RC]),
+    both_finished: Shows::at_least(&[R], &[W, RC, WC]),
+    reset: Shows::at_least(&[], &[R, W, E, RC, WC]),
+    refused: Shows::at_least(&[], &[R, W, E, RC, WC]),
+    own_shutdown_read: Shows::at_least(&[W], &[R, RC]),
+    own_shutdown_write: Shows::at_least(&[], &[W, RC, WC]),
+    own_shutdown_both: Shows::at_least(&[], &[R, W, RC, WC]),
 };

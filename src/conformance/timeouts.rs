@@ -214,7 +214,7 @@ pub(super) fn a_knock_ends_the_select_that_runs_or_the_next_one<B: Subject>() {
         selector.knock().unwrap();
         selector.knock().unwrap();
         assert_eq!(select(DEADLINE), Knocked::Yes, "knocked before");
-        while select(Duration::ZERO) == Knocked::Yes {} // the second may be counted on its own
+        select(Duration::ZERO); // the second may be counted on its own
         assert_eq!(select(QUIET), Knocked::No, "heard already");
         let start = Instant::now();
         thread::scope(|scope| {
