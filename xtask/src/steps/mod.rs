@@ -7,6 +7,7 @@ mod kernels;
 mod links;
 mod quality;
 mod suites;
+mod syscalls;
 
 pub(crate) use links::act_as_linker;
 
@@ -82,6 +83,12 @@ pub(crate) const ALL: &[Step] = &[
         "the suites on a big-endian Linux, under qemu-user",
         12,
         emulated::s390x,
+    ),
+    linux(
+        "syscalls",
+        "a message costs the system calls of a hand-written loop, under strace",
+        8,
+        syscalls::syscalls,
     ),
     any(
         "quick-targets",
