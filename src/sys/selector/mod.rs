@@ -49,7 +49,7 @@ pub(crate) mod pipe;
     target_os = "linux",
     target_os = "nuttx",
 ))]
-#[allow(dead_code)] // poll(2) does not serve here unless it is forced to
+#[allow(dead_code)] // where epoll serves
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(all(
