@@ -1,4 +1,5 @@
-//! Unix sockets that speak mio 0.8's address type. Each method does what Litio's of the same name does.
+//! Unix sockets that speak mio 0.8's address type. Each method does what Litio's of the same name
+//! does.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -24,8 +25,8 @@ impl SocketAddr {
         self.0.as_pathname()
     }
 
-    /// The name in the abstract namespace, without the leading zero byte, if it is one. Elsewhere than on Linux and
-    /// Android there is no such namespace.
+    /// The name in the abstract namespace, without the leading zero byte, if it is one. Elsewhere
+    /// than on Linux and Android there is no such namespace.
     pub fn as_abstract_namespace(&self) -> Option<&[u8]> {
         #[cfg(target_os = "android")]
         use std::os::android::net::SocketAddrExt;
@@ -255,7 +256,8 @@ macro_rules! common {
         #[allow(unsafe_code)]
         impl FromRawFd for $socket {
             unsafe fn from_raw_fd(fd: RawFd) -> $socket {
-                // SAFETY: the caller promises an open descriptor of this kind that nobody else owns.
+                // SAFETY: the caller promises an open descriptor of this kind that nobody else
+                // owns.
                 $socket(unsafe { net::$socket::from_raw_fd(fd) })
             }
         }
@@ -281,7 +283,8 @@ macro_rules! connected {
                 self.0.shutdown(how)
             }
 
-            /// Runs an operation on the descriptor; its `WouldBlock` counts as one of the socket's own.
+            /// Runs an operation on the descriptor; its `WouldBlock` counts as one of the socket's
+            /// own.
             ///
             /// # Errors
             /// Those of the operation.
