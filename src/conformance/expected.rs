@@ -136,3 +136,24 @@ const POSIX_ENDINGS: Endings = Endings {
     own_shutdown_write: Shows::at_least(&[], &[W, RC, WC]),
     own_shutdown_both: Shows::at_least(&[], &[R, W, RC, WC]),
 };
+
+/// What kqueue(2) says. The emulation on Linux has the last word of none of it.
+#[allow(dead_code)] // where there is no kqueue
+pub(super) const KQUEUE: Expected = Expected {
+    are_directions_apart: true,
+    notices_mistakes: false,
+    refuses_files: false,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[],
+    endings: Endings {
+        peer_finished: Shows::exactly(&[R, W, RC]),
+        both_finished: Shows::exactly(&[R, W, RC, WC]),
+        reset: Shows::exactly(&[R, W, E, RC, WC]),
+        refused: Shows::exactly(&[R, W, E, RC, WC]),
+        own_shutdown_read: Shows::exactly(&[R, W, RC]),
+        // Of a connection whose other direction is open, epoll does not tell, so the emulation
+        // cannot.
+        own_shutdown_write: Shows::at_least(&[W], &[WC]),
+        own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+    },
+};

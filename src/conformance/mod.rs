@@ -232,3 +232,23 @@ conformance!(
     crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
     expected::POLL
 );
+
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    all(target_os = "linux", not(miri)), // over the emulation
+))]
+conformance!(
+    kqueue,
+    crate::sys::selector::kqueue::Kqueue,
+    expected::KQUEUE
+);
+#[cfg(all(target_os = "linux", not(miri)))]
+conformance!(
+    kqueue_without_user_events,
+    crate::sys::selector::kqueue::WithoutUserEvents,
+    expected::KQUEUE
+);

@@ -23,6 +23,19 @@ pub(crate) use registration::{Registration, Tracked, Untracked};
     allow(dead_code) // it does not serve
 )]
 pub(crate) mod epoll;
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod kqueue;
 #[cfg(not(windows))]
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
@@ -114,9 +127,29 @@ mod poll_bits {
 pub(crate) type Serving = epoll::Epoll;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
+    any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    ),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = kqueue::Kqueue;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
     not(windows),
     any(
-        not(any(target_os = "linux", target_os = "android")),
+        not(any(
+            target_os = "linux",
+            target_os = "android",
+            target_vendor = "apple",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+        )),
         litio_backend = "poll",
         mio_unsupported_force_poll_poll
     )
@@ -126,7 +159,15 @@ pub(crate) type Serving = poll::Poll<PollKnocker>;
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 #[allow(unused_macros)]
@@ -137,7 +178,15 @@ macro_rules! if_selector_is_descriptor {
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(not(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 )))]
 #[allow(unused_macros)]
