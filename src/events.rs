@@ -65,6 +65,12 @@ impl Readiness {
         if condition { self } else { Readiness::EMPTY }
     }
 
+    /// The bits that `other` has not.
+    #[allow(dead_code)] // of those backends that report both directions of a failure
+    pub(crate) const fn without(self, other: Readiness) -> Readiness {
+        Readiness(self.0 & !other.0)
+    }
+
     /// The same as `|`, usable in constants.
     pub(crate) const fn union(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)

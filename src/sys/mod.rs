@@ -3,8 +3,6 @@
 // The floor where system calls are made.
 #![allow(unsafe_code)]
 
-use std::io;
-
 pub(crate) mod handle;
 pub(crate) mod selector;
 #[cfg(all(test, unix))]
@@ -15,9 +13,9 @@ pub(crate) mod socket;
 /// Turns the C convention "-1 and `errno`" into a `Result`.
 #[cfg(not(windows))]
 #[inline]
-pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
+pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> std::io::Result<T> {
     if result == T::from(-1) {
-        Err(io::Error::last_os_error())
+        Err(std::io::Error::last_os_error())
     } else {
         Ok(result)
     }
