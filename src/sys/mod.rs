@@ -9,6 +9,10 @@ pub(crate) mod selector;
 pub(crate) mod signals;
 #[cfg(unix)]
 pub(crate) mod socket;
+// The same functions in the words of Winsock, of which none is POSIX's.
+#[cfg(windows)]
+#[path = "socket/winsock/mod.rs"]
+pub(crate) mod socket;
 
 /// Turns the C convention "-1 and `errno`" into a `Result`.
 #[cfg(not(windows))]

@@ -1,0 +1,1 @@
+//! Unix sockets, streams only: listening, connecting, accepting.
