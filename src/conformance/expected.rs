@@ -136,3 +136,35 @@ const POSIX_ENDINGS: Endings = Endings {
     own_shutdown_write: Shows::at_least(&[], &[W, RC, WC]),
     own_shutdown_both: Shows::at_least(&[], &[R, W, RC, WC]),
 };
+
+/// What AFD says. Its `ABORT` does not count as an error, and what it has to say of this side's own
+/// shutdowns differs between Windows and Wine.
+#[cfg(windows)]
+pub(super) const AFD: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: true,
+    resolution: || Duration::from_millis(16), // a tick of the system's clock
+    delicate_tokens: &[0],
+    endings: Endings {
+        peer_finished: Shows::exactly(&[R, W, RC]),
+        both_finished: Shows {
+            must: union(&[R, RC]),
+            may: union(&[W, WC]),
+        },
+        reset: Shows::exactly(&[R, W, RC, WC]),
+        refused: Shows::exactly(&[R, W, E, RC, WC]),
+        own_shutdown_read: Shows {
+            must: W,
+            may: union(&[R, RC]),
+        },
+        own_shutdown_write: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[W, WC]),
+        },
+        own_shutdown_both: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[R, W, RC, WC]),
+        },
+    },
+};

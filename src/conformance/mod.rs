@@ -232,3 +232,5 @@ conformance!(
     crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
     expected::POLL
 );
+#[cfg(windows)]
+conformance!(afd, crate::sys::selector::afd::Afd, expected::AFD);
