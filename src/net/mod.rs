@@ -188,8 +188,8 @@ macro_rules! operations {
         /// # System calls
         ///
         /// Those of the operation. Arming again is none on epoll, kqueue and (while the poller does
-        /// not sleep) poll(2); port_associate(3C) on event ports; on Windows it is left to the next
-        /// poll.
+        /// not sleep) poll(2); port_associate(3C) on event ports; `NtDeviceIoControlFile` on
+        /// Windows.
         #[inline]
         pub fn try_io<F, T>(&self, operation: F) -> ::std::io::Result<T>
         where

@@ -589,6 +589,7 @@ mod tests {
         // SAFETY: `source` was given up by its owner above.
         drop(unsafe { TcpStream::from_raw_socket(source) });
         assert!(afd.rearm(source, Interest::WRITABLE).is_err());
+        afd.deregister(source).unwrap();
         afd.register(other.as_raw_socket(), Token(2), BOTH).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(2, Readiness::WRITABLE)]);
 

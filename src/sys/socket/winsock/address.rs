@@ -167,10 +167,8 @@ mod tests {
         let raw = v4.read::<SOCKADDR_IN>();
         assert_eq!(raw.sin_port.to_ne_bytes(), [1, 2]);
         // SAFETY: every view of these bytes is of integers.
-        assert_eq!(
-            unsafe { raw.sin_addr.S_un.S_addr }.to_ne_bytes(),
-            [1, 2, 3, 4]
-        );
+        let octets = unsafe { raw.sin_addr.S_un.S_addr };
+        assert_eq!(octets.to_ne_bytes(), [1, 2, 3, 4]);
         let v6 = InetAddress::new("[102::ff]:258".parse().unwrap());
         assert_eq!(v6.len() as usize, size_of::<SOCKADDR_IN6>());
         let raw = v6.read::<SOCKADDR_IN6>();
