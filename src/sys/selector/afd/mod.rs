@@ -630,6 +630,38 @@ mod tests {
         });
     }
 
+    /// Windows leaves requests that end in a port to live on when the thread that made them ends;
+    /// Wine does not, nor did Windows before Vista.
+    #[test]
+    fn a_request_outlives_the_thread_that_made_it() {
+        let afd = Afd::new().unwrap();
+        let (mut ours, mut theirs) = pair();
+        let source = ours.as_raw_socket();
+        afd.register(source, Token(1), Interest::READABLE).unwrap();
+        for _ in 0..20 {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            // Ended for certain the first time, ending just now the other.
+            thread::scope(|scope| {
+                let rearming = scope.spawn(|| afd.rearm(source, Interest::READABLE));
+                rearming.join().unwrap().unwrap();
+            });
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            let (tell, told) = std::sync::mpsc::channel::<()>();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    afd.rearm(source, Interest::READABLE).unwrap();
+                    drop(tell);
+                });
+                assert!(told.recv().is_err());
+            });
+        }
+        afd.deregister(source).unwrap();
+    }
+
     #[test]
     fn a_paced_source_comes_back_ever_more_slowly() {
         let afd = Afd::new().unwrap();

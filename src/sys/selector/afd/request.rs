@@ -27,7 +27,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use windows_sys::Wdk::System::IO::NtDeviceIoControlFile;
-use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, STATUS_CANCELLED};
+use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, STATUS_CANCELLED, STATUS_PENDING};
 use windows_sys::Win32::System::IO::{CancelIoEx, IO_STATUS_BLOCK, OVERLAPPED_ENTRY};
 
 use super::device::Device;
@@ -77,8 +77,9 @@ unsafe impl Send for Request {}
 pub(super) enum Answer {
     /// The conditions that hold; at least one.
     Events(u32),
-    /// Nothing: the request was cancelled, by us or because the thread that made it has ended, or it ended without a reason.
-    Cancelled,
+    /// Nothing: the request was cancelled, by us or because the thread that made it has ended, or it
+    /// ended without a reason. Ask again.
+    Nothing,
     /// The driver could not say.
     Failed,
 }
@@ -117,6 +118,9 @@ impl Request {
         device: &Device,
         socket: &Arc<Socket>,
     ) -> io::Result<Flight> {
+        // What is read again if the kernel does not write here. Wine does not when the thread that
+        // asked ends just as the answer comes.
+        self.status_block.Anonymous.Status = STATUS_PENDING;
         self.info = PollInfo {
             timeout: i64::MAX, // none
             count: 1,
@@ -179,12 +183,12 @@ impl Request {
     }
 
     pub(super) fn answer(&self) -> Answer {
-        // SAFETY: the kernel has written the status, not the pointer, when the request landed.
+        // SAFETY: a status was written by `submit`, and by the kernel when the request landed.
         let status = unsafe { self.status_block.Anonymous.Status };
         match status {
-            STATUS_CANCELLED => Answer::Cancelled,
+            STATUS_CANCELLED | STATUS_PENDING => Answer::Nothing,
             _ if is_error(status) => Answer::Failed,
-            _ if self.info.count == 0 || self.info.events == 0 => Answer::Cancelled,
+            _ if self.info.count == 0 || self.info.events == 0 => Answer::Nothing,
             _ => Answer::Events(self.info.events),
         }
     }

@@ -7,8 +7,8 @@
 //!                register, reregister,
 //!                rearm (edge),
 //!  ┌─────────┐   next select (level),      ┌─────────┐
-//!  │ at rest │   in 1 to 64 ms (paced)     │  armed  │ ─┐ lands without an answer
-//!  │ ground  │ ──────────────────────────▶ │   air   │ ◀┘ (cancelled): submitted again
+//!  │ at rest │   in 1 to 64 ms (paced)     │  armed  │ ─┐ lands without an answer:
+//!  │ ground  │ ──────────────────────────▶ │   air   │ ◀┘ submitted again
 //!  └─────────┘           submit            └─────────┘
 //!      ▲ ▲                                   │  │  ▲
 //!      │ └───────────────────────────────────┘  │  │
@@ -293,8 +293,8 @@ impl Landing<'_> {
             }
             // Ask again. Only if that fails the owner has to know: an operation will tell what the
             // matter is.
-            Answer::Cancelled if way.submit(self.socket).is_ok() => {}
-            Answer::Cancelled | Answer::Failed => {
+            Answer::Nothing if way.submit(self.socket).is_ok() => {}
+            Answer::Nothing | Answer::Failed => {
                 self.readiness |= Readiness::ERROR | question.readiness();
             }
         }
