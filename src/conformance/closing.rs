@@ -141,10 +141,10 @@ pub(super) fn an_end_that_came_with_data_shows_with_it<B: Subject>() {
     let must = B::EXPECTED.endings.peer_finished.must;
     let end = READABLE | must.without(BOTH);
     rig.register(&mut source, 7, R);
-    if B::EXPECTED.end_shows_with_data {
+    if cfg!(not(windows)) {
         rig.expect(7, end);
     } else {
-        // It takes a transfer that comes up short, which rearms.
+        // Not on Wine: it takes a transfer that comes up short, which rearms.
         rig.expect(7, READABLE);
         let mut buffer = [0; 100];
         let read = source.transfer(R, 100, |mut stream| stream.read(&mut buffer));

@@ -25,8 +25,6 @@ pub(super) struct Expected {
     pub(super) notices_mistakes: bool,
     /// Regular files cannot be registered.
     pub(super) refuses_files: bool,
-    /// That the peer has finished shows before what it sent has been read.
-    pub(super) end_shows_with_data: bool,
     /// Timeouts are multiples of this.
     pub(super) resolution: fn() -> Duration,
     /// Values that the backend uses among the user's tokens, for things of its own.
@@ -92,7 +90,6 @@ pub(super) const EPOLL: Expected = Expected {
     are_directions_apart: false,
     notices_mistakes: true,
     refuses_files: true,
-    end_shows_with_data: true,
     resolution: || Duration::from_nanos(1),
     // No token of 32 bits equals the knock's of 64.
     delicate_tokens: if usize::BITS == u64::BITS {
@@ -147,9 +144,8 @@ pub(super) const AFD: Expected = Expected {
     are_directions_apart: false,
     notices_mistakes: true,
     refuses_files: true,
-    end_shows_with_data: false, // not on Wine; the read that drains rearms, and then it shows
     resolution: || Duration::from_millis(16), // a tick of the system's clock
-    delicate_tokens: &[],       // packets are told apart by their keys, which are no tokens
+    delicate_tokens: &[], // packets are told apart by their keys, which are no tokens
     endings: Endings {
         peer_finished: Shows::exactly(&[R, W, RC]),
         both_finished: Shows {
