@@ -9,6 +9,7 @@
 //! * [`device`]: handles of the driver, each shared by a group of sockets.
 //! * [`request`]: one question, and the memory in which the kernel writes its answer.
 //! * [`socket`]: the state machine of a registered socket, with a diagram.
+//! * [`operation`]: what pipes and the like begin, and its memory; their machines are in `windows`.
 //! * this file: the sockets by number, and `select`.
 //!
 //! A request is submitted at once by whoever registers or rearms, so it serves a `select` that sleeps as well, and if it
@@ -29,6 +30,7 @@
 //! <https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls>
 
 mod device;
+mod operation;
 mod port;
 mod request;
 mod socket;
@@ -37,7 +39,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
-use std::os::windows::io::RawSocket;
+use std::os::windows::io::{BorrowedHandle, RawSocket};
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -49,9 +51,10 @@ use windows_sys::Win32::Networking::WinSock::{
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
 use self::device::Devices;
-use self::port::Port;
+pub(crate) use self::operation::{Flight, Operation, Owner};
+pub(crate) use self::port::Port;
 use self::request::Request;
-use self::socket::{BaseHandle, Report, Socket};
+use self::socket::{BaseHandle, Socket};
 use super::registration::{already_registered, not_registered};
 use super::{Backend, Knocked, SelectorId, Tracked, timeout};
 use crate::events::{Event, Readiness, Room};
@@ -68,7 +71,7 @@ const NO_PANIC: &str = "nothing panics while this is held";
 /// What a packet is, by its key.
 mod key {
     /// Each key is the address of a byte of its own.
-    static PLACES: [u8; 2] = [0; 2];
+    static PLACES: [u8; 3] = [0; 3];
 
     /// Somebody knocked.
     pub(super) fn knock() -> usize {
@@ -78,6 +81,11 @@ mod key {
     /// A poll request has landed.
     pub(super) fn poll() -> usize {
         (&raw const PLACES[1]).addr()
+    }
+
+    /// An operation of another source has landed.
+    pub(super) fn operation() -> usize {
+        (&raw const PLACES[2]).addr()
     }
 }
 
@@ -107,11 +115,28 @@ pub(crate) struct Afd {
     again: Mutex<Vec<Again>>,
 }
 
+/// A source that is to be looked after.
 #[derive(Debug)]
 struct Again {
-    socket: Arc<Socket>,
+    who: Who,
     /// None: by the next `select`.
     due: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Who {
+    Socket(Arc<Socket>),
+    Owner(Arc<dyn Owner>),
+}
+
+/// What a source wants of the `select` that has told it something.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) event: Option<Event>,
+    /// When to look after the source: zero means that the next `select` begins with it.
+    pub(crate) again: Option<Duration>,
+    /// The socket was closed without having been deregistered, and has left.
+    pub(crate) is_closed: bool,
 }
 
 /// When it is that sources are looked after.
@@ -220,6 +245,16 @@ impl Backend for Afd {
 }
 
 impl Afd {
+    /// The port, for sources that begin operations of their own.
+    pub(crate) fn port(&self) -> &Arc<Port> {
+        &self.port
+    }
+
+    /// Lets the operations on a file end here. It cannot be undone.
+    pub(crate) fn attach(&self, file: BorrowedHandle<'_>) -> io::Result<()> {
+        self.port.associate(file, key::operation())
+    }
+
     /// Makes events of the packets in `buffer`.
     fn deliver(&self, buffer: &mut Buffer, room: &mut Room<'_>) -> Knocked {
         let mut knocked = Knocked::No;
@@ -229,6 +264,12 @@ impl Afd {
                     // SAFETY: the packet came from the port under this key, and is drained: nobody sees it again.
                     let landed = unsafe { Request::from_packet(&packet) };
                     buffer.landed.push(landed);
+                }
+                known if known == key::operation() => {
+                    // SAFETY: as above.
+                    let (owner, operation) = unsafe { Operation::from_packet(&packet) };
+                    let report = Arc::clone(&owner).land(operation);
+                    self.take_note(Who::Owner(owner), report, room);
                 }
                 known if known == key::knock() => knocked = Knocked::Yes,
                 foreign => room.push(Event::new(Token(foreign), Readiness::READABLE)),
@@ -243,7 +284,7 @@ impl Afd {
                 landing.add(request);
             }
             let report = landing.report();
-            self.take_note(socket, report, room);
+            self.take_note(Who::Socket(socket), report, room);
         }
         knocked
     }
@@ -267,8 +308,11 @@ impl Afd {
             };
             // If it fails there is an event to report, so a place must be free for it.
             if is_time && room.left() > 0 {
-                let report = again.socket.look_after();
-                self.take_note(again.socket, report, room);
+                let report = match &again.who {
+                    Who::Socket(socket) => socket.look_after(),
+                    Who::Owner(owner) => Arc::clone(owner).look_after(),
+                };
+                self.take_note(again.who, report, room);
             } else {
                 self.again().push(again);
             }
@@ -276,17 +320,18 @@ impl Afd {
         self.again().iter().filter_map(|again| again.due).min()
     }
 
-    /// Does what a socket's report asks for.
-    fn take_note(&self, socket: Arc<Socket>, report: Report, room: &mut Room<'_>) {
+    /// Does what a source's report asks for.
+    fn take_note(&self, who: Who, report: Report, room: &mut Room<'_>) {
         if let Some(event) = report.event {
             room.push(event);
         }
-        if report.is_closed {
-            self.forget(&socket);
+        match &who {
+            Who::Socket(socket) if report.is_closed => self.forget(socket),
+            _ => {}
         }
         if let Some(rest) = report.again {
             let due = (!rest.is_zero()).then(|| Instant::now() + rest);
-            self.again().push(Again { socket, due });
+            self.again().push(Again { who, due });
         }
     }
 
@@ -331,6 +376,9 @@ impl Drop for Afd {
                 if packet.lpCompletionKey == key::poll() {
                     // SAFETY: the packet came from the port under this key, and is drained: nobody sees it again.
                     drop(unsafe { Request::from_packet(&packet) });
+                } else if packet.lpCompletionKey == key::operation() {
+                    // SAFETY: as above.
+                    drop(unsafe { Operation::from_packet(&packet) });
                 }
             }
         }

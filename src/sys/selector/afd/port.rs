@@ -30,7 +30,7 @@ const PACKETS_MAX: usize = 4096;
 
 /// A completion port and what is owed to it.
 #[derive(Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     handle: OwnedHandle,
     /// Accepted operations whose packets have not been taken from the port.
     owed: AtomicUsize,

@@ -43,12 +43,12 @@ use std::time::Duration;
 
 use windows_sys::Win32::Foundation::HANDLE;
 
-use super::NO_PANIC;
 use super::device::Seat;
 use super::port::Port;
 use super::request::{
     ABORT, ACCEPT, Answer, CONNECT_FAIL, DISCONNECT, Flight, LOCAL_CLOSE, RECEIVE, Request, SEND,
 };
+use super::{NO_PANIC, Report};
 use crate::events::{Event, Readiness};
 use crate::interest::{Interest, Mode};
 use crate::sys::selector::registration::{already_registered, not_registered};
@@ -122,16 +122,6 @@ enum Place {
     /// With the memory of the last request, if there was one.
     Ground(Option<Box<Request>>),
     Air(Flight),
-}
-
-/// What the selector is to do.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) event: Option<Event>,
-    /// When to [look after](Socket::look_after) the socket: zero means that the next `select` begins with it.
-    pub(super) again: Option<Duration>,
-    /// The socket was closed without having been deregistered, and has left.
-    pub(super) is_closed: bool,
 }
 
 impl Socket {
