@@ -49,7 +49,7 @@ impl Registry {
     }
 
     /// The selector, for sources that register raw descriptors.
-    #[allow(dead_code)] // SourceFd's; there is none on Windows
+    #[allow(dead_code)] // SourceFd's and SourceSocket's; not every system has one
     pub(crate) fn selector(&self) -> &Serving {
         &self.hub.selector
     }

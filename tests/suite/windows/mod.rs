@@ -1,3 +1,4 @@
 //! What only Windows has.
 
 mod named_pipe;
+mod source_socket;

@@ -39,7 +39,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
-use std::os::windows::io::{BorrowedHandle, RawSocket};
+use std::os::windows::io::{AsHandle, BorrowedHandle, RawSocket};
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -355,6 +355,12 @@ impl Afd {
 
     fn again(&self) -> MutexGuard<'_, Vec<Again>> {
         self.again.lock().expect(NO_PANIC)
+    }
+}
+
+impl AsHandle for Afd {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        self.port.as_handle()
     }
 }
 

@@ -15,7 +15,7 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::os::windows::io::{AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -122,6 +122,12 @@ impl Port {
     /// How many operations have no answer yet. Exact only when nobody begins any more.
     pub(super) fn owed(&self) -> usize {
         self.owed.load(Ordering::Relaxed)
+    }
+}
+
+impl AsHandle for Port {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        self.handle.as_handle()
     }
 }
 

@@ -6,7 +6,8 @@ use std::os::windows::io::AsRawSocket;
 use std::ptr;
 
 use windows_sys::Win32::Networking::WinSock::{
-    self, IPPROTO_IPV6, IPV6_V6ONLY, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SOCKET, WSAIoctl,
+    self, IPPROTO_IPV6, IPV6_V6ONLY, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SOCKET, WSAEOPNOTSUPP,
+    WSAIoctl,
 };
 
 /// Makes a socket that is bound to an address. That a datagram sent before could not be delivered is
@@ -22,25 +23,31 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 /// Whether receiving fails with `WSAECONNRESET` or `WSAENETRESET` when a datagram sent before could not
 /// be delivered, or outlived its hops.
 pub(crate) fn report_resets(socket: &UdpSocket, is_reported: bool) -> io::Result<()> {
-    for option in [SIO_UDP_CONNRESET, SIO_UDP_NETRESET] {
-        let value = i32::from(is_reported);
-        let mut written = 0;
-        // SAFETY: a BOOL is read, nothing but the length 0 is written, and the call is synchronous.
-        super::check(unsafe {
-            WSAIoctl(
-                socket.as_raw_socket() as SOCKET,
-                option,
-                (&raw const value).cast(),
-                size_of_val(&value) as u32,
-                ptr::null_mut(),
-                0,
-                &mut written,
-                ptr::null_mut(),
-                None,
-            )
-        })?;
+    switch(socket, SIO_UDP_CONNRESET, is_reported)?;
+    match switch(socket, SIO_UDP_NETRESET, is_reported) {
+        // Wine does not know it, and does not report such resets.
+        Err(error) if error.raw_os_error() == Some(WSAEOPNOTSUPP) => Ok(()),
+        result => result,
     }
-    Ok(())
+}
+
+fn switch(socket: &UdpSocket, option: u32, is_on: bool) -> io::Result<()> {
+    let value = i32::from(is_on);
+    let mut written = 0;
+    // SAFETY: a BOOL is read, nothing but the length 0 is written, and the call is synchronous.
+    super::check(unsafe {
+        WSAIoctl(
+            socket.as_raw_socket() as SOCKET,
+            option,
+            (&raw const value).cast(),
+            size_of_val(&value) as u32,
+            ptr::null_mut(),
+            0,
+            &mut written,
+            ptr::null_mut(),
+            None,
+        )
+    })
 }
 
 /// Whether an IPv6 socket keeps away from IPv4; std can set other options but does not know this one.
