@@ -24,6 +24,7 @@ pub(super) struct Expected {
     /// The selector itself refuses to register twice and to change what is not registered.
     pub(super) notices_mistakes: bool,
     /// Regular files cannot be registered.
+    #[allow(dead_code)] // asked on Unix, where a file is a descriptor
     pub(super) refuses_files: bool,
     /// Timeouts are multiples of this.
     pub(super) resolution: fn() -> Duration,

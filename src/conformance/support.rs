@@ -43,26 +43,6 @@ pub(super) type Stream = std::os::unix::net::UnixStream;
 #[cfg(any(not(unix), miri))]
 pub(super) type Stream = TcpStream;
 
-/// A file on a disk, as a source: what is ready at any time, or cannot be asked about.
-#[cfg(unix)]
-pub(super) type RegularFile = std::fs::File;
-#[cfg(windows)]
-pub(super) struct RegularFile(std::fs::File);
-
-#[cfg(windows)]
-impl From<std::fs::File> for RegularFile {
-    fn from(file: std::fs::File) -> RegularFile {
-        RegularFile(file)
-    }
-}
-
-#[cfg(windows)]
-impl AsRawSource for RegularFile {
-    fn as_raw_socket(&self) -> crate::sys::handle::RawSource {
-        std::os::windows::io::AsRawHandle::as_raw_handle(&self.0).addr() as _
-    }
-}
-
 /// A poller, its events, and what it has seen of them.
 #[derive(Debug)]
 pub(super) struct Rig<B: Subject> {
