@@ -14,6 +14,7 @@ mod socket;
 mod source_socket;
 mod udp;
 
+pub use crate::sys::socket::unix::net::SocketAddr as UnixSocketAddr;
 pub use named_pipe::{NamedPipe, NamedPipeOptions};
 pub use source_socket::SourceSocket;
 pub use udp::UdpSocketExt;

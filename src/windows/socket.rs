@@ -4,7 +4,7 @@ use std::os::windows::io::{
     AsRawSocket, AsSocket, BorrowedSocket, FromRawSocket, IntoRawSocket, OwnedSocket, RawSocket,
 };
 
-use crate::net::{TcpListener, TcpStream, UdpSocket};
+use crate::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 
 macro_rules! sockets {
     ($($source:ident),*) => { $(
@@ -55,7 +55,7 @@ macro_rules! sockets {
     )* };
 }
 
-sockets!(TcpListener, TcpStream, UdpSocket);
+sockets!(TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream);
 
 #[cfg(test)]
 mod tests {

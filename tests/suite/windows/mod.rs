@@ -2,3 +2,4 @@
 
 mod named_pipe;
 mod source_socket;
+mod unix_sockets;

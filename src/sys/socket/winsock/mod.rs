@@ -24,6 +24,7 @@ mod address;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
+mod unix_address;
 
 /// Turns Winsock's convention, `SOCKET_ERROR` and `WSAGetLastError`, into a `Result`.
 fn check(result: i32) -> io::Result<()> {
