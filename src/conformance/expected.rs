@@ -24,6 +24,7 @@ pub(super) struct Expected {
     /// The selector itself refuses to register twice and to change what is not registered.
     pub(super) notices_mistakes: bool,
     /// Regular files cannot be registered.
+    #[allow(dead_code)] // asked on Unix, where a file is a descriptor
     pub(super) refuses_files: bool,
     /// Timeouts are multiples of this.
     pub(super) resolution: fn() -> Duration,
@@ -155,5 +156,37 @@ pub(super) const KQUEUE: Expected = Expected {
         // cannot.
         own_shutdown_write: Shows::at_least(&[W], &[WC]),
         own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+    },
+};
+
+/// What AFD says. Its `ABORT` does not count as an error, and what it has to say of this side's own
+/// shutdowns differs between Windows and Wine.
+#[cfg(windows)]
+pub(super) const AFD: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: true,
+    resolution: || Duration::from_millis(16), // a tick of the system's clock
+    delicate_tokens: &[], // packets are told apart by their keys, which are no tokens
+    endings: Endings {
+        peer_finished: Shows::exactly(&[R, W, RC]),
+        both_finished: Shows {
+            must: union(&[R, RC]),
+            may: union(&[W, WC]),
+        },
+        reset: Shows::exactly(&[R, W, RC, WC]),
+        refused: Shows::exactly(&[R, W, E, RC, WC]),
+        own_shutdown_read: Shows {
+            must: W,
+            may: union(&[R, RC]),
+        },
+        own_shutdown_write: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[W, WC]),
+        },
+        own_shutdown_both: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[R, W, RC, WC]),
+        },
     },
 };

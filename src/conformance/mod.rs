@@ -252,3 +252,5 @@ conformance!(
     crate::sys::selector::kqueue::WithoutUserEvents,
     expected::KQUEUE
 );
+#[cfg(windows)]
+conformance!(afd, crate::sys::selector::afd::Afd, expected::AFD);

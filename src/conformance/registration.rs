@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::expected::Subject;
 use super::support::*;
 use crate::interest::Interest;
+#[cfg(unix)]
 use crate::io_source::Attached;
 use crate::sys::handle::raw_source;
 use crate::sys::selector::Registration;

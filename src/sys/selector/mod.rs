@@ -17,6 +17,8 @@ pub(crate) use registration::{Registration, Tracked, Untracked};
 
 // The table: which backends compile here, and which knockers.
 
+#[cfg(windows)]
+pub(crate) mod afd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[cfg_attr(
     any(litio_backend = "poll", mio_unsupported_force_poll_poll),
@@ -155,6 +157,10 @@ pub(crate) type Serving = kqueue::Kqueue;
     )
 ))]
 pub(crate) type Serving = poll::Poll<PollKnocker>;
+
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(windows)]
+pub(crate) type Serving = afd::Afd;
 
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.

@@ -8,6 +8,7 @@ mod links;
 mod quality;
 mod suites;
 mod syscalls;
+mod wine;
 
 pub(crate) use links::act_as_linker;
 
@@ -16,7 +17,7 @@ use crate::targets;
 
 /// All steps in the order in which they run: what fails most often and fastest comes first.
 ///
-/// Still to come, each with its backend: WASI p2 under wasmtime, Windows programs under Wine.
+/// Still to come, with its backend: WASI p2 under wasmtime.
 pub(crate) const ALL: &[Step] = &[
     // The house.
     any("fmt", "sources are formatted", 3, house::fmt),
@@ -89,6 +90,12 @@ pub(crate) const ALL: &[Step] = &[
         "a message costs the system calls of a hand-written loop, under strace",
         8,
         syscalls::syscalls,
+    ),
+    linux(
+        "wine",
+        "the suites as Windows programs, under Wine",
+        12,
+        wine::wine,
     ),
     any(
         "quick-targets",
