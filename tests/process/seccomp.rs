@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use litio::net::UdpSocket;
-use litio::{Events, Interest, Poll, Token, Waker};
+use litio::{Events, Poll, Token, Waker};
 
 use crate::alone;
 
@@ -148,6 +147,9 @@ fn a_knock_that_is_refused_is_told_and_its_wake_is_kept() {
 /// Timeouts that are not whole milliseconds, where epoll has no call for them.
 #[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
 mod fallback {
+    use litio::Interest;
+    use litio::net::UdpSocket;
+
     use super::*;
 
     /// What every kernel must give, with fine timeouts or without.
