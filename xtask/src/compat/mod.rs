@@ -1,10 +1,13 @@
-//! The certificate: dependents of mio run their own tests on mio and on Litio, and the results are compared one by one.
+//! The certificate: dependents of mio run their own tests on mio and on Litio, and the results are
+//! compared one by one.
 //!
-//! The dependents are published packages, pinned in `compat/dependents`. Each is copied into a folder below
-//! `target/compat`, once for each side, with the patch that decides which `mio` it gets, and with the lock file that its
-//! package carries. A test that one side passes and the other does not is a failure.
+//! The dependents are published packages, pinned in `compat/dependents`. Each is copied into a
+//! folder below `target/compat`, once for each side, with the patch that decides which `mio` it
+//! gets, and with the lock file that its package carries. A test that one side passes and the other
+//! does not is a failure.
 //!
-//! The quick run knows only Litio: it compares with a list of what real mio does (`--record` writes it).
+//! The quick run knows only Litio: it compares with a list of what real mio does (`--record` writes
+//! it).
 
 mod events;
 mod package;
@@ -22,6 +25,7 @@ use self::results::Results;
 
 /// A version of mio that Litio stands in for.
 struct Line {
+    name: &'static str,
     /// What every version of the line begins with.
     prefix: &'static str,
     /// The release of real mio to compare with.
@@ -34,6 +38,7 @@ struct Line {
 }
 
 const V1: &Line = &Line {
+    name: "1",
     prefix: "1.",
     real: "1.2.5",
     shim: "crates/mio",
@@ -42,6 +47,7 @@ const V1: &Line = &Line {
 };
 
 const V0_8: &Line = &Line {
+    name: "0.8",
     prefix: "0.8.",
     real: "0.8.11",
     shim: "compat/mio-0.8",
@@ -55,8 +61,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
 /// What a single test binary may take. Tokio's slowest needs half a minute under strace.
 const BINARY_LIMIT: Duration = Duration::from_secs(300);
 
-/// How often a failed test is tried again, alone: some of the dependents' tests have deadlines that a busy machine
-/// misses, on either side.
+/// How often a failed test is tried again, alone: some of the dependents' tests have deadlines that
+/// a busy machine misses, on either side.
 const RETRIES_MAX: u32 = 2;
 
 /// A package that depends on mio.
@@ -66,10 +72,10 @@ struct Dependent {
     /// Features and targets whose tests concern mio.
     flags: &'static [&'static str],
     quick: Quick,
-    /// Whether the examples in its documentation are run too, in the full run.
-    has_doc_tests: bool,
     /// Programs that its tests start, by Debian's package of the same name.
     programs: &'static [&'static str],
+    /// Locked packages whose locked version admits no later mio.
+    outdated: &'static [&'static str],
     /// Unpublished packages that its tests need: folders of the workspace that pins it.
     stand_ins: &'static [&'static str],
 }
@@ -95,8 +101,8 @@ impl Dependent {
             line,
             flags,
             quick: Quick::Nothing,
-            has_doc_tests: false,
             programs: &[],
+            outdated: &[],
             stand_ins: &[],
         }
     }
@@ -106,13 +112,13 @@ impl Dependent {
         self
     }
 
-    const fn with_doc_tests(mut self) -> Self {
-        self.has_doc_tests = true;
+    const fn with_programs(mut self, programs: &'static [&'static str]) -> Self {
+        self.programs = programs;
         self
     }
 
-    const fn with_programs(mut self, programs: &'static [&'static str]) -> Self {
-        self.programs = programs;
+    const fn with_outdated(mut self, outdated: &'static [&'static str]) -> Self {
+        self.outdated = outdated;
         self
     }
 
@@ -134,11 +140,11 @@ const TOKIO_IO: &[&str] = &[
     "rt_",
 ];
 
-/// `--lib` and `--tests` leave out what the packages also carry: programs to look at and to measure.
+/// `--lib` and `--tests` leave out what the packages also carry: programs to look at and to
+/// measure.
 const DEPENDENTS: &[Dependent] = &[
     Dependent::on(V1, "tokio", &["--features", "full", "--lib", "--tests"])
-        .with_quick(Quick::Tests(TOKIO_IO))
-        .with_doc_tests(),
+        .with_quick(Quick::Tests(TOKIO_IO)),
     Dependent::on(
         V1,
         "tokio-util",
@@ -169,7 +175,8 @@ const DEPENDENTS: &[Dependent] = &[
         "netlink-sys",
         &["--features", "mio_socket,tokio_socket", "--lib"],
     ),
-    Dependent::on(V1, "crossterm", &["--features", "event-stream", "--lib"]),
+    Dependent::on(V1, "crossterm", &["--features", "event-stream", "--lib"])
+        .with_outdated(&["signal-hook-mio"]),
     Dependent::on(V1, "actix-server", &["--lib", "--tests"]),
     Dependent::on(V0_8, "message-io", &["--lib", "--tests"]),
     Dependent::on(V0_8, "notify", &["--lib"]),
@@ -237,11 +244,13 @@ fn run_quick(
 }
 
 /// The full run: everything on both sides; prints the table of the README.
-pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
+pub(crate) fn full(context: &Context, only: &[String], is_with_docs: bool) -> Result<Note, Stop> {
     let mut rows = Vec::new();
     let mut differences = Vec::new();
     for dependent in DEPENDENTS {
-        if !only.is_empty() && !only.iter().any(|name| name == dependent.name) {
+        let title = format!("{}@{}", dependent.name, dependent.line.name);
+        let is_named = |name: &String| *name == dependent.name || *name == title;
+        if !only.is_empty() && !only.iter().any(is_named) {
             continue;
         }
         tools::debian(context, dependent.programs, dependent.programs)?;
@@ -268,10 +277,7 @@ fn compare(
     let run = |side| -> Result<(Package, Vec<Binary>, Results), Stop> {
         let package = Package::prepare(context, dependent, side)?;
         let binaries = package.build(context, dependent.flags)?;
-        let mut results = run_all(context, &package, &binaries)?;
-        if dependent.has_doc_tests {
-            results.merge(run_docs(context, &package, dependent)?);
-        }
+        let results = run_all(context, &package, &binaries)?;
         Ok((package, binaries, results))
     };
     let (_, _, theirs) = run(Side::Mio)?;
@@ -338,7 +344,8 @@ fn run_all(context: &Context, package: &Package, binaries: &[Binary]) -> Result<
         let output = launch(context, package, binary, &[]).output();
         let mut results = match output {
             Ok(output) => results::parse(&binary.label, &String::from_utf8_lossy(&output.stdout)),
-            // Killed at its limit: the tests that it has not run are missing on this side, and so differ.
+            // Killed at its limit: the tests that it has not run are missing on this side, and so
+            // differ.
             Err(Stop::Failed(why)) => {
                 eprintln!("{why}");
                 Results::default()
@@ -373,19 +380,4 @@ fn in_package(command: Command, package: &Package) -> Command {
     command
         .directory(&package.folder)
         .env("CARGO_MANIFEST_DIR", &package.folder)
-}
-
-fn run_docs(context: &Context, package: &Package, dependent: &Dependent) -> Result<Results, Stop> {
-    let args = ["test", "--doc", "--locked", "--no-fail-fast"];
-    let is_target = |flag: &&str| matches!(*flag, "--lib" | "--tests");
-    let flags = dependent
-        .flags
-        .iter()
-        .copied()
-        .filter(|flag| !is_target(flag));
-    let docs = package.cargo(context).args(args).args(flags).output()?;
-    let log = String::from_utf8_lossy(&docs.stdout);
-    let results = results::parse("docs", &log);
-    println!("  docs: {}", results.tally());
-    Ok(results)
 }

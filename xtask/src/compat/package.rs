@@ -13,6 +13,7 @@ use super::{Dependent, Line, Side};
 pub(crate) struct Package {
     name: &'static str,
     line: &'static Line,
+    outdated: &'static [&'static str],
     stand_ins: &'static [&'static str],
     version: String,
     side: Side,
@@ -27,7 +28,8 @@ pub(crate) struct Binary {
 }
 
 impl Package {
-    /// Copies the package that the line's workspace pins, unless that has been done, and proves which `mio` it gets.
+    /// Copies the package that the line's workspace pins, unless that has been done, and proves
+    /// which `mio` it gets.
     pub(crate) fn prepare(
         context: &Context,
         dependent: &Dependent,
@@ -40,6 +42,7 @@ impl Package {
         let package = Package {
             name: dependent.name,
             line: dependent.line,
+            outdated: dependent.outdated,
             stand_ins: dependent.stand_ins,
             version,
             side,
@@ -61,15 +64,17 @@ impl Package {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Cargo in the package's folder. Both sides share a folder of compiled dependencies; the package itself and what
-    /// depends on `mio` differ by path and version, and so have files of their own.
+    /// Cargo in the package's folder. Both sides share a folder of compiled dependencies; the
+    /// package itself and what depends on `mio` differ by path and version, and so have files of
+    /// their own.
     pub(crate) fn cargo(&self, context: &Context) -> Command {
         let built = context.target_dir("compat").join("build");
         let cargo = context.cargo().directory(&self.folder);
         cargo.env("CARGO_TARGET_DIR", built)
     }
 
-    /// Builds the tests that the flags select and answers their binaries in the order of their labels.
+    /// Builds the tests that the flags select and answers their binaries in the order of their
+    /// labels.
     pub(crate) fn build(
         &self,
         context: &Context,
@@ -140,6 +145,10 @@ impl Package {
                 update(format!("{}@{version}", self.name)).run()?;
             }
         }
+        for name in self.outdated {
+            update((*name).to_string()).run()?;
+        }
+        let lock = read(&self.folder.join("Cargo.lock"))?;
         for version in locked_versions(&lock, "mio") {
             if version.starts_with(self.line.prefix) {
                 let update = update(format!("mio@{version}"));
