@@ -78,6 +78,7 @@ fn a_connected_socket_hears_only_its_peer() {
     first.send_to(b"hi", second.local_addr().unwrap()).unwrap();
     rig.expect(B, READABLE);
     assert_eq!(second.recv(&mut [0; 8]).unwrap(), 2);
+    expect_would_block(second.recv(&mut [0; 8]));
     // Connecting again changes the peer.
     second.connect(stranger.local_addr().unwrap()).unwrap();
     stranger

@@ -50,6 +50,7 @@ pub(crate) mod pipe;
     target_os = "linux",
     target_os = "nuttx",
 ))]
+#[allow(dead_code)] // poll(2) does not serve here unless it is forced to
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(all(
@@ -63,6 +64,7 @@ pub(crate) type PollKnocker = eventfd::Eventfd;
         target_os = "nuttx",
     ))
 ))]
+#[allow(dead_code)] // poll(2) does not serve everywhere
 pub(crate) type PollKnocker = pipe::Pipe;
 /// What interrupts a sleeping poll(2).
 #[cfg(any(target_os = "horizon", target_os = "wasi"))]

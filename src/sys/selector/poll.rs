@@ -35,14 +35,14 @@
 //! # Pacing
 //!
 //! A condition that was reported and still holds must not be asked for, or every wait would end at
-//! once; yet when it ceases and comes again, that is news. For two kinds of entries nobody says
-//! when to ask again: those of sources without a hook in their operations ([`Mode::Paced`]), and
-//! those where POLLERR or POLLHUP, which cannot be masked, was reported and stands before
-//! directions that are still armed. They are *probed*, on their own and without waiting: in the
-//! next `select`, to see whether the condition has ceased (then it is armed again and nothing is
-//! late), and if it has not, after 1 ms, 2 ms, and so on up to every 64 ms. A probe after a pause
-//! reports what still holds once more if the mode is paced. Idle sources have no pace, and a pace
-//! no cost but its probes.
+//! once; yet when it ceases and comes again, that is news. For some entries nobody says when to ask
+//! again: those of sources without a hook in their operations ([`Mode::Paced`]); those where
+//! POLLERR or POLLHUP, which cannot be masked, was reported and stands before directions that are
+//! still armed; and those where POLLPRI was, for urgent data is read past our operations. They are
+//! *probed*, on their own and without waiting: in the next `select`, to see whether the condition
+//! has ceased (then it is armed again and nothing is late), and if it has not, after 1 ms, 2 ms,
+//! and so on up to every 64 ms. A probe after a pause reports what still holds once more, but for
+//! POLLERR and POLLHUP. Idle sources have no pace, and a pace no cost but its probes.
 //!
 //! # Beware
 //!
@@ -322,6 +322,7 @@ impl Table {
     }
 
     /// The entry of a descriptor, if there is one in use.
+    #[inline]
     fn registered(&mut self, fd: RawFd) -> Option<&mut Entry> {
         // A negative number is beyond every table.
         self.entries
@@ -348,6 +349,7 @@ impl Table {
 
     /// Notes that an entry changed, if the list is concerned. True if the poller must be roused for
     /// it.
+    #[inline]
     fn note_change(&mut self, fd: RawFd) -> bool {
         let Some(entry) = self.entries.get_mut(fd as usize) else {
             return false;
@@ -363,6 +365,7 @@ impl Table {
     }
 
     /// Has an entry probed by the next `select`, if it needs that, and ends the pace that it had.
+    #[inline]
     fn pace(&mut self, fd: RawFd) {
         let entry = self.entry(fd);
         entry.pace = entry.pace.wrapping_add(1);
@@ -440,22 +443,22 @@ impl Entry {
     fn rearm(&mut self, blocked: Bits) {
         let blocked = blocked & self.asked;
         match self.mode {
-            Mode::Edge if blocked != 0 => self.arm(blocked),
-            // Nobody is bound to say so, but here somebody does: all that was reported may be news
-            // again.
-            Mode::Paced => self.arm(self.asked),
-            Mode::Edge | Mode::Level | Mode::OneShot => {}
+            Mode::Edge | Mode::Paced if blocked != 0 => self.arm(blocked),
+            _ => {}
         }
     }
 
-    /// Makes these bits news, and with them what comes unasked. Nothing is left to be paced then.
+    /// Makes these bits news, and with them what comes unasked.
     fn arm(&mut self, bits: Bits) {
         self.armed |= bits | UNASKED;
-        self.doublings = 0;
-        self.pace = self.pace.wrapping_add(1);
+        if !self.needs_pace() {
+            self.pace = self.pace.wrapping_add(1);
+            self.doublings = 0;
+        }
     }
 
     /// What the list must ask for; `None`: it must not have the descriptor.
+    #[inline]
     fn watched(&self) -> Option<Bits> {
         if !self.is_registered() {
             return None;
@@ -476,14 +479,25 @@ impl Entry {
         (self.slot != NOWHERE).then_some(self.listed)
     }
 
-    /// Something was reported that nobody will say has ceased, and it hides news.
+    /// What no operation reports to have ceased, so that it must be reported again if it still
+    /// holds: it may have ceased and come again.
+    #[inline]
+    fn without_hook(&self) -> Bits {
+        match self.mode {
+            Mode::Paced => self.asked | UNASKED,
+            Mode::Edge => self.asked & PRI,
+            Mode::Level | Mode::OneShot => 0,
+        }
+    }
+
+    /// Something was reported, and must be looked after: either nobody will say that it has ceased,
+    /// or it stands before what is armed.
+    #[inline]
     fn needs_pace(&self) -> bool {
-        self.is_registered()
-            && match self.mode {
-                Mode::Edge => self.armed & UNASKED != UNASKED && self.armed & DIRECTIONS != 0,
-                Mode::Paced => self.armed != self.asked | UNASKED,
-                Mode::Level | Mode::OneShot => false,
-            }
+        let hides_news = self.mode == Mode::Edge
+            && self.armed & UNASKED != UNASKED
+            && self.armed & DIRECTIONS != 0;
+        self.is_registered() && (hides_news || self.without_hook() & !self.armed != 0)
     }
 
     /// Takes note that these bits are reported.
@@ -600,6 +614,7 @@ impl Buffer {
 
     /// Finds at most `limit` of the `count` slots that are ready, beginning where the last search
     /// ended.
+    #[inline]
     fn find_ready(&mut self, count: usize, limit: usize) {
         self.ready.clear();
         let mut left = count.min(limit);
@@ -623,6 +638,7 @@ impl Buffer {
     }
 
     /// Makes events of what is ready, as far as it is still wanted.
+    #[inline]
     fn report(&mut self, table: &mut Table, room: &mut Room<'_>) {
         for slot in self.ready.drain(..) {
             let polled = &self.list[slot as usize];
@@ -697,6 +713,7 @@ struct Paces {
 }
 
 impl Paces {
+    #[inline]
     fn is_idle(&self, table: &Table) -> bool {
         self.count == 0 && table.to_probe.is_empty() && self.probed.is_empty()
     }
@@ -734,10 +751,7 @@ impl Paces {
         self.probes.clear();
         for pace in &self.probed {
             let entry = table.entry(pace.fd);
-            let asked = match entry.mode {
-                Mode::Paced => entry.asked,
-                _ => entry.armed & entry.asked,
-            };
+            let asked = entry.asked & (entry.armed | entry.without_hook());
             self.probes.push(request(pace.fd, asked));
         }
         !self.probed.is_empty()
@@ -758,11 +772,10 @@ impl Paces {
                 continue;
             }
             let news = found & entry.armed;
-            let repeated = match entry.mode {
-                Mode::Paced if pace.is_after_pause => {
-                    found & !entry.armed & (entry.asked | UNASKED)
-                }
-                _ => 0,
+            let repeated = if pace.is_after_pause {
+                found & !entry.armed & entry.without_hook()
+            } else {
+                0
             };
             if news | repeated != 0 && room.left() == 0 {
                 table.to_probe.push_back(pace);
@@ -834,7 +847,7 @@ fn request(fd: RawFd, bits: Bits) -> pollfd {
 /// again.
 #[inline]
 fn poll(list: &mut [pollfd], ms: c_int) -> io::Result<usize> {
-    #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+    #[cfg(all(test, unix))]
     tests::POLLS.set(tests::POLLS.get() + 1);
     // SAFETY: poll reads and writes as many entries as are given.
     let count = check(unsafe { libc::poll(list.as_mut_ptr(), list.len() as libc::nfds_t, ms) });
@@ -894,19 +907,22 @@ fn readiness(bits: Bits) -> Readiness {
         | Readiness::WRITE_CLOSED.when(has(HUP) || has(OUT) && has(ERR) || bits == ERR)
 }
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(all(test, unix))]
 mod tests {
     use std::cell::Cell;
     use std::ffi::CString;
     use std::fs::{File, OpenOptions};
     use std::io::{ErrorKind, Read, Write};
-    use std::net::UdpSocket;
+    use std::mem::MaybeUninit;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::fd::{AsRawFd, IntoRawFd};
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
 
-    use super::super::eventfd::Eventfd;
+    use socket2::SockRef;
+
+    use super::super::PollKnocker;
     use super::super::knocker::Silent;
     use super::super::pipe::Pipe;
     use super::*;
@@ -930,8 +946,8 @@ mod tests {
         capacity: usize,
     }
 
-    impl Rig<Eventfd> {
-        fn new() -> Rig<Eventfd> {
+    impl Rig<PollKnocker> {
+        fn new() -> Rig<PollKnocker> {
             Rig::with()
         }
     }
@@ -1139,6 +1155,31 @@ mod tests {
         std::fs::remove_file(path).unwrap();
     }
 
+    /// No operation of ours reads urgent data, so none says that it is gone.
+    #[test]
+    fn urgent_data_is_reported_each_time_and_does_not_spin() {
+        if PRI == 0 {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        let mut rig = Rig::new();
+        rig.register(&ours, 7, R | Interest::PRIORITY);
+        for _ in 0..3 {
+            SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
+            let seen = rig.select(DEADLINE);
+            assert!(seen[0].1.contains(Readiness::PRIORITY), "{seen:?}");
+            let (seen, polls) = polls_during(|| rig.select_throughout(Duration::from_millis(50)));
+            assert!((1..=8).contains(&seen.len()), "{seen:?}");
+            assert!(polls <= 40, "polled {polls} times");
+            let mut byte = [MaybeUninit::uninit()];
+            SockRef::from(&ours).recv_out_of_band(&mut byte).unwrap();
+            assert_eq!(rig.select_throughout(Duration::from_millis(70)), []);
+        }
+        assert_eq!(polls_during(|| rig.select(QUIET)).1, 1);
+    }
+
     #[test]
     fn a_paced_source_that_stays_ready_is_reported_less_and_less_often() {
         let mut rig = Rig::new();
@@ -1312,7 +1353,7 @@ mod tests {
         let fd = ours.as_raw_fd();
         let (other, _peer) = pair();
         theirs.write_all(b"x").unwrap();
-        let rings = |rig: &mut Rig<Eventfd>, change: &dyn Fn(&Poll<Eventfd>)| {
+        let rings = |rig: &mut Rig<PollKnocker>, change: &dyn Fn(&Poll<PollKnocker>)| {
             rig.assert_in_step();
             rig.selector.table().is_asleep = true;
             change(&rig.selector);
@@ -1500,7 +1541,7 @@ mod tests {
     #[test]
     fn regular_files_are_always_ready() {
         let mut rig = Rig::new();
-        let file = File::open("/proc/self/exe").unwrap();
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
         rig.register(&file, 7, R);
         assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
         rig.selector.deregister(file.into_raw_fd()).unwrap();
