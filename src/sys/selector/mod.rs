@@ -27,6 +27,15 @@ pub(crate) mod epoll;
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
 
+// What poll(2) and event ports share.
+
+#[cfg(not(windows))]
+mod pace;
+#[cfg(not(windows))]
+mod pollfd;
+#[cfg(not(windows))]
+mod table;
+
 #[cfg(any(
     target_os = "android",
     target_os = "espidf",
