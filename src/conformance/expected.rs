@@ -59,6 +59,7 @@ pub(super) struct Shows {
 }
 
 impl Shows {
+    #[allow(dead_code)] // where that is not known
     const fn exactly(bits: &[Readiness]) -> Shows {
         Shows {
             must: union(bits),
@@ -107,4 +108,38 @@ pub(super) const LINUX_ENDINGS: Endings = Endings {
     own_shutdown_read: Shows::exactly(&[R, W, RC]),
     own_shutdown_write: Shows::exactly(&[W]),
     own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+};
+
+/// What port_associate(3C) says, whose bits are those of poll(2).
+#[allow(dead_code)] // where there are no event ports
+pub(super) const EVENT_PORTS: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: false,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[],
+    endings: PORT_ENDINGS,
+};
+
+/// Over the emulation they are Linux's.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PORT_ENDINGS: Endings = LINUX_ENDINGS;
+/// What is certain of Solaris and illumos, where nobody has looked yet: that an end can be read.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const PORT_ENDINGS: Endings = {
+    let may = union(&[R, W, E, RC, WC]);
+    let readable = Shows { must: R, may };
+    let writable = Shows { must: W, may };
+    Endings {
+        peer_finished: readable,
+        both_finished: readable,
+        reset: readable,
+        refused: writable,
+        own_shutdown_read: writable,
+        own_shutdown_write: writable,
+        own_shutdown_both: Shows {
+            must: Readiness::EMPTY,
+            may,
+        },
+    }
 };

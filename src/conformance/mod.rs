@@ -227,3 +227,14 @@ conformance!(
     crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
     expected::POLL
 );
+
+#[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(target_os = "linux", not(miri)), // over the emulation
+))]
+conformance!(
+    event_ports,
+    crate::sys::selector::event_ports::EventPorts,
+    expected::EVENT_PORTS
+);

@@ -266,7 +266,8 @@ fn multicast_of_ipv4_reaches_members_until_they_leave() {
     let not_a_member = member.leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST);
     expect_error(ErrorKind::AddrNotAvailable, not_a_member);
     // Without a member nobody listens, though the port is right.
-    if cfg!(target_os = "linux") {
+    #[cfg(target_os = "linux")]
+    {
         socket2::SockRef::from(&member)
             .set_multicast_all_v4(false)
             .unwrap();

@@ -23,6 +23,16 @@ pub(crate) use registration::{Registration, Tracked, Untracked};
     allow(dead_code) // it does not serve
 )]
 pub(crate) mod epoll;
+#[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod event_ports;
 #[cfg(not(windows))]
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
@@ -59,7 +69,6 @@ pub(crate) mod pipe;
     target_os = "linux",
     target_os = "nuttx",
 ))]
-#[allow(dead_code)] // poll(2) does not serve here unless it is forced to
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(all(
@@ -98,9 +107,9 @@ mod poll_bits {
     use libc::c_short;
 
     /// The peer has shut down writing.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "illumos"))]
     pub(super) const RDHUP: c_short = libc::POLLRDHUP;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "illumos")))]
     pub(super) const RDHUP: c_short = 0;
 
     /// Urgent data: offered as a direction where epoll offers it.
@@ -124,9 +133,20 @@ mod poll_bits {
 pub(crate) type Serving = epoll::Epoll;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
+    any(target_os = "illumos", target_os = "solaris"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = event_ports::EventPorts;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
     not(windows),
     any(
-        not(any(target_os = "linux", target_os = "android")),
+        not(any(
+            target_os = "linux",
+            target_os = "android",
+            target_os = "illumos",
+            target_os = "solaris",
+        )),
         litio_backend = "poll",
         mio_unsupported_force_poll_poll
     )
@@ -136,7 +156,12 @@ pub(crate) type Serving = poll::Poll<PollKnocker>;
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "illumos",
+        target_os = "solaris",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 #[allow(unused_macros)]
@@ -147,7 +172,12 @@ macro_rules! if_selector_is_descriptor {
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(not(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "illumos",
+        target_os = "solaris",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 )))]
 #[allow(unused_macros)]
