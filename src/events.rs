@@ -65,6 +65,12 @@ impl Readiness {
         if condition { self } else { Readiness::EMPTY }
     }
 
+    /// The bits that `other` has not.
+    #[allow(dead_code)] // of those backends that report both directions of a failure
+    pub(crate) const fn without(self, other: Readiness) -> Readiness {
+        Readiness(self.0 & !other.0)
+    }
+
     /// The same as `|`, usable in constants.
     pub(crate) const fn union(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
@@ -459,6 +465,7 @@ impl Room<'_> {
     /// As [`push`](Room::push), before any is appended.
     #[allow(dead_code)] // only for selectors whose own events come apart
     #[inline]
+    #[allow(dead_code)] // of those backends whose answers are events one to one
     pub(crate) fn extend(&mut self, events: impl ExactSizeIterator<Item = Event>) {
         let count = events.len();
         assert!(count <= self.left, "{TOO_MANY}");

@@ -32,6 +32,10 @@ mod short_transfers;
 #[cfg(unix)]
 mod unix;
 
+// Named pipes, raw sockets.
+#[cfg(windows)]
+mod windows;
+
 // The poller's own descriptor: where the selector is one.
 #[cfg(all(
     unix,

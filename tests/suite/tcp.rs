@@ -147,6 +147,9 @@ fn an_impossible_address_is_the_systems_error() {
     // Documentation addresses (RFC 5737) belong to no machine.
     let elsewhere = "192.0.2.1:0".parse().unwrap();
     expect_error(ErrorKind::AddrNotAvailable, TcpListener::bind(elsewhere));
+    if cfg!(windows) {
+        return; // Wine binds UDP sockets to any address
+    }
     let error = litio::net::UdpSocket::bind(elsewhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     assert!(

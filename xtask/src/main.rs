@@ -6,6 +6,7 @@
 
 mod changelog;
 mod command;
+mod compat;
 mod cpio;
 mod runner;
 mod step;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::runner::Budget;
-use crate::step::{Context, Step, Tier};
+use crate::step::{Context, Note, Step, Stop, Tier};
 
 /// Litio's checks.
 #[derive(Parser)]
@@ -49,6 +50,17 @@ enum Task {
         quick: bool,
         /// Target triples; all of the table when none is given
         targets: Vec<String>,
+    },
+    /// Run the dependents' own tests on mio and on Litio, and print the table of both
+    Compat {
+        /// Only those that drive I/O, on Litio, against the committed lists
+        #[arg(long, conflicts_with = "dependents")]
+        quick: bool,
+        /// With --quick: run them on real mio instead and write the lists
+        #[arg(long, requires = "quick")]
+        record: bool,
+        /// Names of packages; all when none is given
+        dependents: Vec<String>,
     },
     /// Check CHANGELOG.md and print what the next release brings
     Changelog,
@@ -86,6 +98,18 @@ fn main() -> ExitCode {
             Err(unknown) => usage(&unknown),
         },
         Task::CheckTargets { quick, targets } => check_targets(root, quick, &targets),
+        Task::Compat {
+            quick,
+            record,
+            dependents,
+        } => {
+            let run = |context: &Context| match (quick, record) {
+                (_, true) => compat::record(context),
+                (true, false) => compat::quick(context),
+                (false, false) => compat::full(context, &dependents),
+            };
+            compat(root, run)
+        }
         Task::Changelog => {
             finish(changelog::check(&root).map(|unreleased| println!("{unreleased}")))
         }
@@ -123,6 +147,16 @@ fn check_targets(root: PathBuf, quick: bool, triples: &[String]) -> ExitCode {
     };
     finish(
         targets::check(&context, &chosen)
+            .map(|note| println!("{note}"))
+            .map_err(|stop| stop.to_string()),
+    )
+}
+
+fn compat(root: PathBuf, run: impl FnOnce(&Context) -> Result<Note, Stop>) -> ExitCode {
+    command::forward_interrupts();
+    let context = Context::new(root, compat::LIMIT);
+    finish(
+        run(&context)
             .map(|note| println!("{note}"))
             .map_err(|stop| stop.to_string()),
     )

@@ -107,6 +107,17 @@ pub(crate) enum Knocked {
     No,
 }
 
+impl Knocked {
+    /// Yes if either was.
+    #[allow(dead_code)] // of those backends that ask the system several times in one `select`
+    pub(crate) fn or(self, other: Knocked) -> Knocked {
+        match self {
+            Knocked::Yes => Knocked::Yes,
+            Knocked::No => other,
+        }
+    }
+}
+
 /// Tells selectors apart, also from those that are gone.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SelectorId(NonZeroUsize);

@@ -294,6 +294,7 @@ impl std::fmt::Debug for Buffer {
 }
 
 /// The `maxevents` of a wait: the kernel refuses more than `INT_MAX / sizeof(struct epoll_event)`.
+#[inline]
 fn at_most(limit: usize) -> i32 {
     limit.min(i32::MAX as usize / size_of::<libc::epoll_event>()) as i32
 }

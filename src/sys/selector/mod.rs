@@ -17,6 +17,8 @@ pub(crate) use registration::{Registration, Tracked, Untracked};
 
 // The table: which backends compile here, and which knockers.
 
+#[cfg(windows)]
+pub(crate) mod afd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[cfg_attr(
     any(litio_backend = "poll", mio_unsupported_force_poll_poll),
@@ -33,6 +35,19 @@ pub(crate) mod epoll;
     allow(dead_code) // it does not serve
 )]
 pub(crate) mod event_ports;
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod kqueue;
 #[cfg(not(windows))]
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
@@ -60,7 +75,6 @@ pub(crate) mod eventfd;
 pub(crate) mod pipe;
 
 /// What interrupts a sleeping poll(2).
-#[allow(dead_code)] // where epoll serves
 #[cfg(any(
     target_os = "android",
     target_os = "espidf",
@@ -69,6 +83,7 @@ pub(crate) mod pipe;
     target_os = "linux",
     target_os = "nuttx",
 ))]
+#[allow(dead_code)] // where epoll serves
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(all(
@@ -139,11 +154,28 @@ pub(crate) type Serving = epoll::Epoll;
 pub(crate) type Serving = event_ports::EventPorts;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
+    any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    ),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = kqueue::Kqueue;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
     not(windows),
     any(
         not(any(
             target_os = "linux",
             target_os = "android",
+            target_vendor = "apple",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
             target_os = "illumos",
             target_os = "solaris",
         )),
@@ -153,12 +185,21 @@ pub(crate) type Serving = event_ports::EventPorts;
 ))]
 pub(crate) type Serving = poll::Poll<PollKnocker>;
 
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(windows)]
+pub(crate) type Serving = afd::Afd;
+
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(all(
     any(
         target_os = "linux",
         target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
         target_os = "illumos",
         target_os = "solaris",
     ),
@@ -175,6 +216,11 @@ macro_rules! if_selector_is_descriptor {
     any(
         target_os = "linux",
         target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
         target_os = "illumos",
         target_os = "solaris",
     ),

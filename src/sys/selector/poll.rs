@@ -35,6 +35,8 @@
 //! # Beware
 //!
 //! * Timeouts are whole milliseconds.
+//! * A paced source that is drained, but ready again before the next `select`, looks like one that
+//!   nobody drains, and its events come ever slower. Nothing in poll(2) tells the two apart.
 //! * A descriptor that was closed while registered answers POLLNVAL. Its entry is dropped, as epoll
 //!   does: nothing is reported, and the number can be registered again. If the number has been
 //!   taken by something else before the next `select`, that is polled in its place, and a
@@ -395,6 +397,7 @@ impl fmt::Debug for Buffer {
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::cell::Cell;
     use std::ffi::CString;
     use std::fs::{File, OpenOptions};
     use std::io::{ErrorKind, Read, Write};
@@ -404,6 +407,7 @@ mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
+    use std::thread;
 
     use socket2::SockRef;
 
@@ -414,7 +418,6 @@ mod tests {
     use super::*;
     use crate::events::{Events, Readiness};
     use crate::sys::check;
-    use std::thread;
 
     const R: Interest = Interest::READABLE;
     const W: Interest = Interest::WRITABLE;
@@ -909,6 +912,49 @@ mod tests {
             }
         });
         assert_eq!(rig.select(QUIET), []);
+    }
+
+    thread_local! {
+        /// What happens at the last moment before a [`Surprised`] is drained.
+        static BEFORE_DRAIN: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+    }
+
+    #[derive(Debug)]
+    struct Surprised(PollKnocker);
+
+    impl Knocker for Surprised {
+        fn new() -> io::Result<Surprised> {
+            PollKnocker::new().map(Surprised)
+        }
+
+        fn ring(&self) -> io::Result<()> {
+            self.0.ring()
+        }
+
+        fn drain(&self) -> io::Result<()> {
+            if let Some(surprise) = BEFORE_DRAIN.take() {
+                surprise();
+            }
+            self.0.drain()
+        }
+
+        fn descriptor(&self) -> Option<RawFd> {
+            self.0.descriptor()
+        }
+    }
+
+    /// The poller is roused by a change, and while it empties the knocker, somebody knocks: the
+    /// ring is swallowed, the knock must not be.
+    #[test]
+    fn a_knock_that_comes_with_a_change_is_heard() {
+        let mut rig = Rig::<Surprised>::with();
+        let selector = Arc::clone(&rig.selector);
+        BEFORE_DRAIN.set(Some(Box::new(move || selector.knock().unwrap())));
+        rig.selector.knocker.ring().unwrap();
+        let mut events = Events::with_capacity(4);
+        let room = events.room(4);
+        let knocked = rig.selector.select(&mut rig.buffer, room, Some(QUIET));
+        assert_eq!(knocked.unwrap(), Knocked::Yes);
     }
 
     #[test]

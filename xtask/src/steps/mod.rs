@@ -7,6 +7,8 @@ mod kernels;
 mod links;
 mod quality;
 mod suites;
+mod syscalls;
+mod wine;
 
 pub(crate) use links::act_as_linker;
 
@@ -15,7 +17,7 @@ use crate::targets;
 
 /// All steps in the order in which they run: what fails most often and fastest comes first.
 ///
-/// Still to come, each with its backend: WASI p2 under wasmtime, Windows programs under Wine.
+/// Still to come, with its backend: WASI p2 under wasmtime.
 pub(crate) const ALL: &[Step] = &[
     // The house.
     any("fmt", "sources are formatted", 3, house::fmt),
@@ -82,6 +84,18 @@ pub(crate) const ALL: &[Step] = &[
         "the suites on a big-endian Linux, under qemu-user",
         12,
         emulated::s390x,
+    ),
+    linux(
+        "syscalls",
+        "a message costs the system calls of a hand-written loop, under strace",
+        8,
+        syscalls::syscalls,
+    ),
+    linux(
+        "wine",
+        "the suites as Windows programs, under Wine",
+        12,
+        wine::wine,
     ),
     any(
         "quick-targets",

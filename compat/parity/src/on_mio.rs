@@ -1,0 +1,6 @@
+//! The side of mio.
+
+pub use mio as library;
+
+#[path = "cases.rs"]
+pub mod cases;

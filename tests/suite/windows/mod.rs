@@ -1,0 +1,5 @@
+//! What only Windows has.
+
+mod named_pipe;
+mod source_socket;
+mod unix_sockets;

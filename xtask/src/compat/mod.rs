@@ -1,0 +1,391 @@
+//! The certificate: dependents of mio run their own tests on mio and on Litio, and the results are compared one by one.
+//!
+//! The dependents are published packages, pinned in `compat/dependents`. Each is copied into a folder below
+//! `target/compat`, once for each side, with the patch that decides which `mio` it gets, and with the lock file that its
+//! package carries. A test that one side passes and the other does not is a failure.
+//!
+//! The quick run knows only Litio: it compares with a list of what real mio does (`--record` writes it).
+
+mod events;
+mod package;
+mod results;
+
+use std::time::Duration;
+
+use crate::command::Command;
+use crate::step::{Context, Note, Stop};
+use crate::tools;
+
+use self::events::Received;
+use self::package::{Binary, Package};
+use self::results::Results;
+
+/// A version of mio that Litio stands in for.
+struct Line {
+    /// What every version of the line begins with.
+    prefix: &'static str,
+    /// The release of real mio to compare with.
+    real: &'static str,
+    /// The shim's folder and version.
+    shim: &'static str,
+    shim_version: &'static str,
+    /// The workspace that pins the dependents.
+    pins: &'static str,
+}
+
+const V1: &Line = &Line {
+    prefix: "1.",
+    real: "1.2.5",
+    shim: "crates/mio",
+    shim_version: "1.2.99",
+    pins: "compat/dependents",
+};
+
+const V0_8: &Line = &Line {
+    prefix: "0.8.",
+    real: "0.8.11",
+    shim: "compat/mio-0.8",
+    shim_version: "0.8.99",
+    pins: "compat/dependents-0.8",
+};
+
+/// All dependents on both sides, their documentation's examples included.
+pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
+
+/// What a single test binary may take. Tokio's slowest needs half a minute under strace.
+const BINARY_LIMIT: Duration = Duration::from_secs(300);
+
+/// How often a failed test is tried again, alone: some of the dependents' tests have deadlines that a busy machine
+/// misses, on either side.
+const RETRIES_MAX: u32 = 2;
+
+/// A package that depends on mio.
+struct Dependent {
+    name: &'static str,
+    line: &'static Line,
+    /// Features and targets whose tests concern mio.
+    flags: &'static [&'static str],
+    quick: Quick,
+    /// Whether the examples in its documentation are run too, in the full run.
+    has_doc_tests: bool,
+    /// Programs that its tests start, by Debian's package of the same name.
+    programs: &'static [&'static str],
+    /// Unpublished packages that its tests need: folders of the workspace that pins it.
+    stand_ins: &'static [&'static str],
+}
+
+impl Dependent {
+    fn is_quick(&self) -> bool {
+        !matches!(self.quick, Quick::Nothing)
+    }
+}
+
+/// What the quick run takes of a dependent.
+enum Quick {
+    Nothing,
+    Everything,
+    /// The integration tests whose names begin so.
+    Tests(&'static [&'static str]),
+}
+
+impl Dependent {
+    const fn on(line: &'static Line, name: &'static str, flags: &'static [&'static str]) -> Self {
+        Dependent {
+            name,
+            line,
+            flags,
+            quick: Quick::Nothing,
+            has_doc_tests: false,
+            programs: &[],
+            stand_ins: &[],
+        }
+    }
+
+    const fn with_quick(mut self, quick: Quick) -> Self {
+        self.quick = quick;
+        self
+    }
+
+    const fn with_doc_tests(mut self) -> Self {
+        self.has_doc_tests = true;
+        self
+    }
+
+    const fn with_programs(mut self, programs: &'static [&'static str]) -> Self {
+        self.programs = programs;
+        self
+    }
+
+    const fn with_stand_ins(mut self, stand_ins: &'static [&'static str]) -> Self {
+        self.stand_ins = stand_ins;
+        self
+    }
+}
+
+/// Tokio's tests that drive I/O.
+const TOKIO_IO: &[&str] = &[
+    "tcp_",
+    "udp",
+    "uds_",
+    "net_",
+    "io_async_fd",
+    "process_",
+    "signal_",
+    "rt_",
+];
+
+/// `--lib` and `--tests` leave out what the packages also carry: programs to look at and to measure.
+const DEPENDENTS: &[Dependent] = &[
+    Dependent::on(V1, "tokio", &["--features", "full", "--lib", "--tests"])
+        .with_quick(Quick::Tests(TOKIO_IO))
+        .with_doc_tests(),
+    Dependent::on(
+        V1,
+        "tokio-util",
+        &["--features", "full", "--lib", "--tests"],
+    ),
+    Dependent::on(V1, "notify", &["--lib"]).with_quick(Quick::Everything),
+    Dependent::on(
+        V1,
+        "signal-hook-mio",
+        &[
+            "--no-default-features",
+            "--features",
+            "support-v1_0",
+            "--test",
+            "mio_1_0",
+        ],
+    )
+    .with_quick(Quick::Everything)
+    .with_stand_ins(&["serial_test"]),
+    Dependent::on(V1, "mio-serial", &["--tests"]).with_programs(&["socat"]),
+    Dependent::on(
+        V1,
+        "ipc-channel",
+        &["--features", "async", "--lib", "--tests"],
+    ),
+    Dependent::on(
+        V1,
+        "netlink-sys",
+        &["--features", "mio_socket,tokio_socket", "--lib"],
+    ),
+    Dependent::on(V1, "crossterm", &["--features", "event-stream", "--lib"]),
+    Dependent::on(V1, "actix-server", &["--lib", "--tests"]),
+    Dependent::on(V0_8, "message-io", &["--lib", "--tests"]),
+    Dependent::on(V0_8, "notify", &["--lib"]),
+    Dependent::on(V0_8, "tokio", &["--features", "full", "--lib", "--tests"]),
+];
+
+/// Which `mio` a dependent gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Mio,
+    Litio,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Side::Mio => "mio",
+            Side::Litio => "litio",
+        }
+    }
+}
+
+/// The quick run: the tests that drive I/O, on Litio, against the committed lists.
+pub(crate) fn quick(context: &Context) -> Result<Note, Stop> {
+    let mut notes = Vec::new();
+    let mut differences = Vec::new();
+    for dependent in DEPENDENTS.iter().filter(|one| one.is_quick()) {
+        let (package, ours) = run_quick(context, dependent, Side::Litio)?;
+        let listed = Results::read(&list(context, &package))?;
+        differences.extend(prefixed(
+            &package,
+            listed.differences("mio", &ours, "litio"),
+        ));
+        notes.push(format!("{}: {}", package.title(), ours.tally()));
+    }
+    conclude(notes, &differences)
+}
+
+/// Writes the lists for the quick run: its tests, on real mio.
+pub(crate) fn record(context: &Context) -> Result<Note, Stop> {
+    let mut notes = Vec::new();
+    for dependent in DEPENDENTS.iter().filter(|one| one.is_quick()) {
+        let (package, theirs) = run_quick(context, dependent, Side::Mio)?;
+        let title = package.title();
+        let head = format!(
+            "{title} on mio {}; written by `cargo xtask compat --quick --record`",
+            dependent.line.real,
+        );
+        theirs.write(&list(context, &package), &head)?;
+        notes.push(format!("{title}: {}", theirs.tally()));
+    }
+    conclude(notes, &[])
+}
+
+fn run_quick(
+    context: &Context,
+    dependent: &Dependent,
+    side: Side,
+) -> Result<(Package, Results), Stop> {
+    let package = Package::prepare(context, dependent, side)?;
+    let flags = quick_flags(dependent, &package)?;
+    let binaries = package.build(context, &flags)?;
+    let results = run_all(context, &package, &binaries)?;
+    Ok((package, results))
+}
+
+/// The full run: everything on both sides; prints the table of the README.
+pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
+    let mut rows = Vec::new();
+    let mut differences = Vec::new();
+    for dependent in DEPENDENTS {
+        if !only.is_empty() && !only.iter().any(|name| name == dependent.name) {
+            continue;
+        }
+        tools::debian(context, dependent.programs, dependent.programs)?;
+        let row = compare(context, dependent, &mut differences)?;
+        println!("{row}");
+        rows.push(row);
+    }
+    let table = rows.join("\n");
+    println!("\n{HEAD}\n{table}\n");
+    let note = format!("{} dependents", rows.len());
+    conclude(vec![note], &differences)
+}
+
+const HEAD: &str = "\
+| dependent | in place of mio | tests | passed on mio | passed on Litio | receive an event | from a source |
+|---|---|---|---|---|---|---|";
+
+/// One dependent on both sides; answers its row of the table.
+fn compare(
+    context: &Context,
+    dependent: &Dependent,
+    differences: &mut Vec<String>,
+) -> Result<String, Stop> {
+    let run = |side| -> Result<(Package, Vec<Binary>, Results), Stop> {
+        let package = Package::prepare(context, dependent, side)?;
+        let binaries = package.build(context, dependent.flags)?;
+        let mut results = run_all(context, &package, &binaries)?;
+        if dependent.has_doc_tests {
+            results.merge(run_docs(context, &package, dependent)?);
+        }
+        Ok((package, binaries, results))
+    };
+    let (_, _, theirs) = run(Side::Mio)?;
+    let (package, binaries, ours) = run(Side::Litio)?;
+    let found = theirs.differences("mio", &ours, "litio");
+    let is_equal = found.is_empty();
+    differences.extend(prefixed(&package, found));
+    let mut received = Received::default();
+    for binary in &binaries {
+        received += events::count(context, &package, binary)?;
+    }
+    let mark = if is_equal { "" } else { " **differs**" };
+    Ok(format!(
+        "| {} | {} | {} | {} | {}{mark} | {} | {} |",
+        package.title(),
+        dependent.line.real,
+        theirs.len(),
+        theirs.passed(),
+        ours.passed(),
+        received.any,
+        received.from_source,
+    ))
+}
+
+fn conclude(notes: Vec<String>, differences: &[String]) -> Result<Note, Stop> {
+    for difference in differences {
+        eprintln!("{difference}");
+    }
+    match differences.len() {
+        0 => Ok(notes.join("; ")),
+        count => Err(Stop::failed(format!("{count} differences, listed above"))),
+    }
+}
+
+fn prefixed(package: &Package, differences: Vec<String>) -> impl Iterator<Item = String> {
+    let title = package.title();
+    let prefix = move |difference| format!("{title}: {difference}");
+    differences.into_iter().map(prefix)
+}
+
+/// The flags of the quick run: the dependent's, with the integration tests that it selects.
+fn quick_flags(dependent: &Dependent, package: &Package) -> Result<Vec<String>, Stop> {
+    let mut flags: Vec<String> = dependent.flags.iter().map(ToString::to_string).collect();
+    if let Quick::Tests(prefixes) = dependent.quick {
+        flags.retain(|flag| !matches!(flag.as_str(), "--lib" | "--tests"));
+        for name in package.integration_tests()? {
+            if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                flags.extend(["--test".into(), name]);
+            }
+        }
+    }
+    Ok(flags)
+}
+
+fn list(context: &Context, package: &Package) -> std::path::PathBuf {
+    let file = format!("{}.txt", package.title().replace(' ', "-"));
+    context.root.join("compat/dependents/expected").join(file)
+}
+
+/// Runs the binaries one after the other. What fails is tried again, alone.
+fn run_all(context: &Context, package: &Package, binaries: &[Binary]) -> Result<Results, Stop> {
+    let mut all = Results::default();
+    for binary in binaries {
+        let output = launch(context, package, binary, &[]).output();
+        let mut results = match output {
+            Ok(output) => results::parse(&binary.label, &String::from_utf8_lossy(&output.stdout)),
+            // Killed at its limit: the tests that it has not run are missing on this side, and so differ.
+            Err(Stop::Failed(why)) => {
+                eprintln!("{why}");
+                Results::default()
+            }
+            Err(missing) => return Err(missing),
+        };
+        for test in results.failures() {
+            for _ in 0..RETRIES_MAX {
+                let alone = launch(context, package, binary, &["--exact", &test]).output()?;
+                let again = String::from_utf8_lossy(&alone.stdout);
+                if results::parse(&binary.label, &again).passed() == 1 {
+                    println!("  {} {test}: passed when tried again, alone", binary.label);
+                    results.set_passed(&binary.label, &test);
+                    break;
+                }
+            }
+        }
+        println!("  {}: {}", binary.label, results.tally());
+        all.merge(results);
+    }
+    Ok(all)
+}
+
+/// The command that runs a test binary as `cargo test` would.
+fn launch(context: &Context, package: &Package, binary: &Binary, args: &[&str]) -> Command {
+    let command = context.command(&binary.path.to_string_lossy());
+    let command = command.args(args.iter().copied()).within(BINARY_LIMIT);
+    in_package(command, package)
+}
+
+fn in_package(command: Command, package: &Package) -> Command {
+    command
+        .directory(&package.folder)
+        .env("CARGO_MANIFEST_DIR", &package.folder)
+}
+
+fn run_docs(context: &Context, package: &Package, dependent: &Dependent) -> Result<Results, Stop> {
+    let args = ["test", "--doc", "--locked", "--no-fail-fast"];
+    let is_target = |flag: &&str| matches!(*flag, "--lib" | "--tests");
+    let flags = dependent
+        .flags
+        .iter()
+        .copied()
+        .filter(|flag| !is_target(flag));
+    let docs = package.cargo(context).args(args).args(flags).output()?;
+    let log = String::from_utf8_lossy(&docs.stdout);
+    let results = results::parse("docs", &log);
+    println!("  docs: {}", results.tally());
+    Ok(results)
+}

@@ -1,0 +1,245 @@
+//! What Rust's test harness printed, as data: read, compared, written down.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::step::Stop;
+
+/// How one test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Ignored,
+}
+
+impl Outcome {
+    const ALL: [(Outcome, &'static str, &'static str); 3] = [
+        (Outcome::Passed, "ok", "ok"),
+        (Outcome::Failed, "FAILED", "failed"),
+        (Outcome::Ignored, "ignored", "ignored"),
+    ];
+
+    /// From the harness's word.
+    fn printed(word: &str) -> Option<Outcome> {
+        let word = word.split(',').next()?;
+        let row = Outcome::ALL.iter().find(|(_, printed, _)| word == *printed);
+        row.map(|(outcome, ..)| *outcome)
+    }
+
+    /// From the word in our lists.
+    fn listed(word: &str) -> Option<Outcome> {
+        let row = Outcome::ALL.iter().find(|(.., listed)| word == *listed);
+        row.map(|(outcome, ..)| *outcome)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = Outcome::ALL.iter().find(|(outcome, ..)| outcome == self);
+        f.write_str(row.map_or("", |(.., listed)| listed))
+    }
+}
+
+/// Outcomes by binary and test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Results(BTreeMap<(String, String), Outcome>);
+
+impl Results {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn passed(&self) -> usize {
+        self.count(Outcome::Passed)
+    }
+
+    fn count(&self, wanted: Outcome) -> usize {
+        self.0
+            .values()
+            .filter(|outcome| **outcome == wanted)
+            .count()
+    }
+
+    pub(crate) fn tally(&self) -> String {
+        format!(
+            "{} passed, {} failed, {} ignored",
+            self.passed(),
+            self.count(Outcome::Failed),
+            self.count(Outcome::Ignored),
+        )
+    }
+
+    pub(crate) fn merge(&mut self, other: Results) {
+        self.0.extend(other.0);
+    }
+
+    /// The names of the failed tests.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let failed = self
+            .0
+            .iter()
+            .filter(|(_, outcome)| **outcome == Outcome::Failed);
+        failed.map(|((_, test), _)| test.clone()).collect()
+    }
+
+    pub(crate) fn set_passed(&mut self, label: &str, test: &str) {
+        let key = (label.to_string(), test.to_string());
+        self.0.insert(key, Outcome::Passed);
+    }
+
+    /// A line for each test that ended differently or is missing on one side.
+    pub(crate) fn differences(&self, our_name: &str, other: &Results, name: &str) -> Vec<String> {
+        let mut keys: Vec<_> = self.0.keys().chain(other.0.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        let word = |results: &Results, key| {
+            let outcome: Option<&Outcome> = results.0.get(key);
+            outcome.map_or("did not run".to_string(), ToString::to_string)
+        };
+        keys.into_iter()
+            .filter(|key| self.0.get(*key) != other.0.get(*key))
+            .map(|key| {
+                let (ours, theirs) = (word(self, key), word(other, key));
+                format!(
+                    "{} {}: {ours} on {our_name}, {theirs} on {name}",
+                    key.0, key.1
+                )
+            })
+            .collect()
+    }
+
+    /// Writes a list that [`Results::read`] reads.
+    pub(crate) fn write(&self, path: &Path, head: &str) -> Result<(), Stop> {
+        let mut text = format!("# {head}\n");
+        let mut current = "";
+        for ((label, test), outcome) in &self.0 {
+            if label != current {
+                text += &format!("\n{label}\n");
+                current = label;
+            }
+            text += &format!("    {outcome} {test}\n");
+        }
+        fs::write(path, text).map_err(|error| Stop::failed(format!("{}: {error}", path.display())))
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Results, Stop> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Stop::failed(format!("{}: {error}", path.display())))?;
+        let mut results = Results::default();
+        let mut label = "";
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let entry = line.strip_prefix("    ").and_then(|l| l.split_once(' '));
+            if let Some((word, test)) = entry {
+                let outcome = Outcome::listed(word)
+                    .ok_or_else(|| Stop::failed(format!("{}: `{line}`", path.display())))?;
+                let key = (label.to_string(), test.to_string());
+                results.0.insert(key, outcome);
+            } else {
+                label = line;
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Reads lines like `test name ... ok`. If the harness's own sum says otherwise (a test wrote into the line, or the process
+/// died), the binary counts as not run at all, so that it differs.
+pub(crate) fn parse(label: &str, log: &str) -> Results {
+    let mut results = Results::default();
+    let mut sum = 0;
+    for line in log.lines() {
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            sum += ["passed", "failed", "ignored"]
+                .iter()
+                .map(|word| number_before(rest, word))
+                .sum::<usize>();
+            continue;
+        }
+        let Some((name, word)) = test_line(line) else {
+            continue;
+        };
+        let Some(outcome) = Outcome::printed(word) else {
+            continue;
+        };
+        let key = (label.to_string(), name.to_string());
+        // Line numbers make the names of documentation's examples unique; a macro may repeat one even so.
+        results.0.insert(key, outcome);
+    }
+    if sum == results.len() {
+        return results;
+    }
+    eprintln!(
+        "{label}: its harness counts {sum} tests, its lines tell of {}",
+        results.len()
+    );
+    Results::default()
+}
+
+/// Name and the word behind it, of a line that tells of a test.
+pub(crate) fn test_line(line: &str) -> Option<(&str, &str)> {
+    let (name, word) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let name = name.split(" - should panic").next()?;
+    Some((name, word))
+}
+
+fn number_before(text: &str, word: &str) -> usize {
+    let before = text.split(word).next().unwrap_or_default().trim_end();
+    let number = before.rsplit(' ').next().unwrap_or_default();
+    number.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: &str = "running 4 tests\n\
+        noise\n\
+        test a::b ... ok\n\
+        test c - should panic ... ok\n\
+        test d ... ignored, needs a printer\n\
+        test e ... FAILED\n\
+        \n\
+        test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n";
+
+    #[test]
+    fn outcomes_are_read_from_the_lines_of_the_harness() {
+        let results = parse("tests/x.rs", LOG);
+        assert_eq!(results.tally(), "2 passed, 1 failed, 1 ignored");
+        assert_eq!(results.failures(), ["e"]);
+    }
+
+    #[test]
+    fn a_binary_whose_lines_and_sum_disagree_has_not_run() {
+        let cut: String = LOG.lines().take(4).collect::<Vec<_>>().join("\n");
+        assert_eq!(parse("tests/x.rs", &cut).len(), 0);
+    }
+
+    #[test]
+    fn a_test_that_is_missing_or_ends_differently_is_a_difference() {
+        let one = parse("x", LOG);
+        assert!(one.differences("mio", &one, "litio").is_empty());
+        let mut other = one.clone();
+        other.set_passed("x", "e");
+        other.0.remove(&("x".to_string(), "d".to_string()));
+        assert_eq!(
+            one.differences("mio", &other, "litio"),
+            [
+                "x d: ignored on mio, did not run on litio",
+                "x e: failed on mio, ok on litio",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_written_list_reads_back_equal() {
+        let results = parse("tests/x.rs", LOG);
+        let path = std::env::temp_dir().join(format!("litio-list-{}", std::process::id()));
+        results.write(&path, "head").unwrap();
+        let back = Results::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(back, results);
+    }
+}
