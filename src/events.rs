@@ -463,6 +463,7 @@ impl Room<'_> {
     /// # Panics
     ///
     /// As [`push`](Room::push), before any is appended.
+    #[allow(dead_code)] // only for selectors whose own events come apart
     #[inline]
     #[allow(dead_code)] // of those backends whose answers are events one to one
     pub(crate) fn extend(&mut self, events: impl ExactSizeIterator<Item = Event>) {

@@ -47,7 +47,9 @@ const SYSTEM_NAMES: &[(&str, &[&str])] = &[
     ("src/sys/selector/kqueue/mod.rs", &["linux"]),
     ("src/sys/selector/kqueue/os.rs", KQUEUE_SYSTEMS),
     ("src/sys/selector/poll.rs", &["android", "linux"]),
-    ("src/sys/selector/event_ports.rs", &["illumos", "solaris"]),
+    // Linux has an emulation of them, in tests.
+    ("src/sys/selector/event_ports/mod.rs", &["linux"]),
+    ("src/sys/selector/event_ports/os.rs", &["linux"]),
     ("src/sys/socket/flags.rs", &["android"]),
     ("src/sys/socket/fcntl.rs", &["apple"]),
     // The suite's own lists: which backends run, and what each is expected to show.
@@ -58,9 +60,11 @@ const SYSTEM_NAMES: &[(&str, &[&str])] = &[
             "apple",
             "dragonfly",
             "freebsd",
+            "illumos",
             "linux",
             "netbsd",
             "openbsd",
+            "solaris",
         ],
     ),
     ("src/conformance/expected.rs", &["android", "linux"]),

@@ -126,6 +126,25 @@ pub(super) const LINUX_ENDINGS: Endings = Endings {
     own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
 };
 
+/// What port_associate(3C) says, whose bits are those of poll(2).
+#[cfg(unix)]
+#[allow(dead_code)] // where there are no event ports
+pub(super) const EVENT_PORTS: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: false,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[],
+    endings: PORT_ENDINGS,
+};
+
+/// Over the emulation they are Linux's.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PORT_ENDINGS: Endings = LINUX_ENDINGS;
+/// Nobody has looked yet at Solaris and illumos.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const PORT_ENDINGS: Endings = POSIX_ENDINGS;
+
 /// What POSIX says of poll, which is little: an end is readable.
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
 const POSIX_ENDINGS: Endings = Endings {

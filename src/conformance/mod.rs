@@ -234,6 +234,16 @@ conformance!(
 );
 
 #[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(target_os = "linux", not(miri)), // over the emulation
+))]
+conformance!(
+    event_ports,
+    crate::sys::selector::event_ports::EventPorts,
+    expected::EVENT_PORTS
+);
+#[cfg(any(
     target_vendor = "apple",
     target_os = "freebsd",
     target_os = "dragonfly",

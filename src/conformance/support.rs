@@ -31,6 +31,16 @@ pub(super) const READABLE: Readiness = Readiness::READABLE;
 pub(super) const WRITABLE: Readiness = Readiness::WRITABLE;
 pub(super) const BOTH: Readiness = Readiness::READABLE.union(Readiness::WRITABLE);
 
+/// What a source that has become readable must show at the least. A one-shot source has one event,
+/// and that may be of the direction in which it was ready before.
+pub(super) fn readable_at_least(interest: Interest) -> Readiness {
+    if interest.is_oneshot() && interest.is_writable() {
+        Readiness::EMPTY
+    } else {
+        READABLE
+    }
+}
+
 /// How long to wait for what must come. Long, because it is waited for in full only by a test that
 /// fails.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);

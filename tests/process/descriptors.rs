@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use litio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use litio::unix::pipe;
-use litio::{Events, Interest, Poll, Registry, Token, Waker};
+use litio::{Events, Interest, Poll, Token, Waker};
 
 use crate::alone;
 
@@ -292,7 +292,7 @@ fn a_program_that_is_executed_inherits_nothing() {
         };
         let before = inherited();
         let poll = Poll::new().unwrap();
-        let registry: Registry = poll.registry().try_clone().unwrap();
+        let registry: litio::Registry = poll.registry().try_clone().unwrap();
         let _wakers = [
             Waker::new(&registry, Token(1)).unwrap(),
             Waker::new(&registry, Token(2)).unwrap(),

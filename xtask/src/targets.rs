@@ -33,7 +33,7 @@ enum Port {
 }
 
 /// The ports that exist. A target of another one is named as not ready instead of failing every run.
-const READY: &[Port] = &[Port::Linux, Port::Windows];
+const READY: &[Port] = &[Port::Linux, Port::Kqueue, Port::EventPorts, Port::Windows];
 
 /// One row per system. The eight quick ones stand for families: a libc, a selector or an OS trait set of their own.
 const TABLE: &[Target] = &[

@@ -26,6 +26,16 @@ pub(crate) mod afd;
 )]
 pub(crate) mod epoll;
 #[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod event_ports;
+#[cfg(any(
     target_vendor = "apple",
     target_os = "dragonfly",
     target_os = "freebsd",
@@ -41,6 +51,15 @@ pub(crate) mod kqueue;
 #[cfg(not(windows))]
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
+
+// What poll(2) and event ports share.
+
+#[cfg(not(windows))]
+mod pace;
+#[cfg(not(windows))]
+mod pollfd;
+#[cfg(not(windows))]
+mod table;
 
 #[cfg(any(
     target_os = "android",
@@ -103,9 +122,9 @@ mod poll_bits {
     use libc::c_short;
 
     /// The peer has shut down writing.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "illumos"))]
     pub(super) const RDHUP: c_short = libc::POLLRDHUP;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "illumos")))]
     pub(super) const RDHUP: c_short = 0;
 
     /// Urgent data: offered as a direction where epoll offers it.
@@ -127,6 +146,12 @@ mod poll_bits {
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 pub(crate) type Serving = epoll::Epoll;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
+    any(target_os = "illumos", target_os = "solaris"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = event_ports::EventPorts;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
     any(
@@ -151,6 +176,8 @@ pub(crate) type Serving = kqueue::Kqueue;
             target_os = "freebsd",
             target_os = "netbsd",
             target_os = "openbsd",
+            target_os = "illumos",
+            target_os = "solaris",
         )),
         litio_backend = "poll",
         mio_unsupported_force_poll_poll
@@ -173,6 +200,8 @@ pub(crate) type Serving = afd::Afd;
         target_os = "freebsd",
         target_os = "netbsd",
         target_os = "openbsd",
+        target_os = "illumos",
+        target_os = "solaris",
     ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
@@ -192,6 +221,8 @@ macro_rules! if_selector_is_descriptor {
         target_os = "freebsd",
         target_os = "netbsd",
         target_os = "openbsd",
+        target_os = "illumos",
+        target_os = "solaris",
     ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 )))]

@@ -1,7 +1,7 @@
 //! `SourceFd`: any descriptor as a source.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use litio::Interest;
@@ -173,7 +173,7 @@ fn a_regular_file_is_refused_by_epoll_and_always_ready_for_poll() {
 #[test]
 fn a_source_the_system_refused_can_be_told_so_again() {
     // A socket type around a descriptor that epoll does not take: the refusal must not make it "registered".
-    use std::os::fd::FromRawFd;
+    use std::os::fd::{FromRawFd, OwnedFd, RawFd};
     if FORCED_POLL {
         return;
     }
