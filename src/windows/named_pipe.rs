@@ -1,8 +1,8 @@
 //! Named pipes.
 //!
-//! A pipe has no readiness to ask for, only operations to begin. So one read is always under way, into
-//! a buffer of the pipe's, and `read` hands out what it has brought; `write` copies, and the next one
-//! waits for it.
+//! A pipe has no readiness to ask for, only operations to begin. So one read is always under way,
+//! into a buffer of the pipe's, and `read` hands out what it has brought; `write` copies, and the
+//! next one waits for it.
 //!
 //! ```text
 //!            begin           lands            handed out to the end
@@ -16,8 +16,8 @@
 //!
 //! Each operation has memory of its own, which is the kernel's until its packet is taken; see
 //! [`Operation`]. It has a number, too, and what lands with another number than the state waits for
-//! is dropped: of a client that was disconnected, or a pipe that is gone. Whether an operation was begun
-//! is told by the call that begins it, and nothing else is ever asked.
+//! is dropped: of a client that was disconnected, or a pipe that is gone. Whether an operation was
+//! begun is told by the call that begins it, and nothing else is ever asked.
 //!
 //! Source: Named Pipes, <https://learn.microsoft.com/windows/win32/ipc/named-pipes>
 
@@ -62,21 +62,22 @@ const NOTICE: u64 = 0;
 
 /// A named pipe: one end, server's or client's, of a connection between processes.
 ///
-/// A server makes an instance with [`new`](NamedPipe::new) (or [`NamedPipeOptions`]), registers it and
-/// calls [`connect`](NamedPipe::connect). When a client has come, a writable event says so. A client
-/// opens the pipe as a file, with `FILE_FLAG_OVERLAPPED`, and makes a `NamedPipe` of the handle.
+/// A server makes an instance with [`new`](NamedPipe::new) (or [`NamedPipeOptions`]), registers it
+/// and calls [`connect`](NamedPipe::connect). When a client has come, a writable event says so. A
+/// client opens the pipe as a file, with `FILE_FLAG_OVERLAPPED`, and makes a `NamedPipe` of the
+/// handle.
 ///
-/// It belongs to the first `Poll` with which it is registered, for life. Before, reading and writing
-/// answer [`WouldBlock`](io::ErrorKind::WouldBlock), and `connect` is remembered.
+/// It belongs to the first `Poll` with which it is registered, for life. Before, reading and
+/// writing answer [`WouldBlock`](io::ErrorKind::WouldBlock), and `connect` is remembered.
 ///
-/// What is written is copied and sent in the background, one write at a time: `Ok` does not mean that it
-/// has arrived, and an error shows with the next write. Dropping the pipe does not call back a write that
-/// is under way, as long as the `Poll` exists. A write of nothing does nothing.
+/// What is written is copied and sent in the background, one write at a time: `Ok` does not mean
+/// that it has arrived, and an error shows with the next write. Dropping the pipe does not call
+/// back a write that is under way, as long as the `Poll` exists. A write of nothing does nothing.
 ///
 /// At the end of the stream, when the other end is closed, reading answers `Ok(0)`.
 ///
-/// In message mode a read returns bytes of one message only; a message that is longer than the buffer
-/// comes in pieces, and no byte is lost.
+/// In message mode a read returns bytes of one message only; a message that is longer than the
+/// buffer comes in pieces, and no byte is lost.
 ///
 /// # Examples
 ///
@@ -155,24 +156,25 @@ impl NamedPipeOptions {
         }
     }
 
-    /// Messages instead of a stream of bytes: each write is a message. All instances of a pipe are of
-    /// one kind.
+    /// Messages instead of a stream of bytes: each write is a message. All instances of a pipe are
+    /// of one kind.
     #[must_use]
     pub fn message_mode(mut self, is_on: bool) -> NamedPipeOptions {
         self.is_message_mode = is_on;
         self
     }
 
-    /// Whether clients on other machines may connect. Off unless asked for: every pipe can be reached
-    /// over the network otherwise.
+    /// Whether clients on other machines may connect. Off unless asked for: every pipe can be
+    /// reached over the network otherwise.
     #[must_use]
     pub fn remote_clients(mut self, are_accepted: bool) -> NamedPipeOptions {
         self.are_remote_clients_accepted = are_accepted;
         self
     }
 
-    /// Whether it must be the first instance, so that nobody else has made the pipe before and could be
-    /// taken for this server. On unless asked for; off for the second and further instances.
+    /// Whether it must be the first instance, so that nobody else has made the pipe before and
+    /// could be taken for this server. On unless asked for; off for the second and further
+    /// instances.
     #[must_use]
     pub fn first_instance(mut self, is_required: bool) -> NamedPipeOptions {
         self.is_first_instance = is_required;
@@ -183,9 +185,9 @@ impl NamedPipeOptions {
     ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it should be the first instance and is
-    /// not. [`InvalidInput`](io::ErrorKind::InvalidInput) if the name contains a zero. Otherwise those of
-    /// `CreateNamedPipeW`.
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it should be the first instance and
+    /// is not. [`InvalidInput`](io::ErrorKind::InvalidInput) if the name contains a zero. Otherwise
+    /// those of `CreateNamedPipeW`.
     ///
     /// # System calls
     ///
@@ -214,8 +216,8 @@ impl NamedPipeOptions {
         } else {
             PIPE_REJECT_REMOTE_CLIENTS
         };
-        // SAFETY: the name ends with a zero and lives through the call. Without security attributes the
-        // handle is not inherited.
+        // SAFETY: the name ends with a zero and lives through the call. Without security attributes
+        // the handle is not inherited.
         let handle = unsafe {
             CreateNamedPipeW(
                 name.as_ptr(),
@@ -258,14 +260,14 @@ impl NamedPipe {
 
     /// Waits for a client, in the background.
     ///
-    /// `Ok` if one is there already. Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later a
-    /// writable event; [`take_error`](NamedPipe::take_error) says then whether it was in vain. Before the
-    /// pipe is registered it is remembered, and begun with the registration.
+    /// `Ok` if one is there already. Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later
+    /// a writable event; [`take_error`](NamedPipe::take_error) says then whether it was in vain.
+    /// Before the pipe is registered it is remembered, and begun with the registration.
     ///
     /// # Errors
     ///
-    /// `ERROR_NO_DATA` if a client has come and gone: [`disconnect`](NamedPipe::disconnect), and try again.
-    /// Otherwise those of `ConnectNamedPipe`.
+    /// `ERROR_NO_DATA` if a client has come and gone: [`disconnect`](NamedPipe::disconnect), and
+    /// try again. Otherwise those of `ConnectNamedPipe`.
     pub fn connect(&self) -> io::Result<()> {
         let mut state = self.pipe.lock();
         if matches!(state.connecting, Connecting::No) {
@@ -589,7 +591,7 @@ impl State {
         match &self.selector {
             Some(own) if !Arc::ptr_eq(own, selector) => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "a named pipe belongs to the first `Poll` it was registered with; make another pipe",
+                "a pipe belongs to the first `Poll` it was registered with; make another pipe",
             )),
             _ => Ok(()),
         }

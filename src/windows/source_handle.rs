@@ -13,8 +13,8 @@ use crate::sys::selector::Backend;
 use crate::sys::selector::afd::{Afd, Operation, Owner, Report, Wait};
 use crate::token::Token;
 
-/// An object that a thread could wait for, as a [source](crate::event::Source): a process, an event, a
-/// timer, a semaphore, the input of a console.
+/// An object that a thread could wait for, as a [source](crate::event::Source): a process, an
+/// event, a timer, a semaphore, the input of a console.
 ///
 /// When it is signalled, a readable event is reported. It is never writable.
 ///
@@ -24,14 +24,14 @@ use crate::token::Token;
 /// | [level](Interest::level) | by every `poll` while it is signalled |
 /// | [one-shot](Interest::oneshot) | once; then nothing until `reregister` |
 ///
-/// Waiting has the effect that it has for a thread: an auto-reset event is reset, a semaphore counted
-/// down. It is reported then, unless the source is deregistered meanwhile.
+/// Waiting has the effect that it has for a thread: an auto-reset event is reset, a semaphore
+/// counted down. It is reported then, unless the source is deregistered meanwhile.
 ///
 /// # Errors
 ///
-/// [`Unsupported`](io::ErrorKind::Unsupported) from [`new`](SourceHandle::new) where the system has no
-/// wait completion packets: before Windows 8, and on some versions of Wine. Registering answers as
-/// [`Registry`] does.
+/// [`Unsupported`](io::ErrorKind::Unsupported) from [`new`](SourceHandle::new) where the system has
+/// no wait completion packets: before Windows 8, and on some versions of Wine. Registering answers
+/// as [`Registry`] does.
 ///
 /// # Examples
 ///
@@ -81,8 +81,8 @@ impl<T: AsHandle> SourceHandle<T> {
         &self.inner
     }
 
-    /// The object, to be changed. Replacing it while it is registered is a mistake: the registration
-    /// belongs to the old one.
+    /// The object, to be changed. Replacing it while it is registered is a mistake: the
+    /// registration belongs to the old one.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
@@ -94,9 +94,9 @@ impl<T: AsHandle> SourceHandle<T> {
         inner
     }
 
-    /// Waits for the object again, if an event was reported: the program has done what was to be done,
-    /// reset an event, say. If the object is signalled still, that is reported at once. Does nothing for
-    /// a one-shot source, or one that is not registered.
+    /// Waits for the object again, if an event was reported: the program has done what was to be
+    /// done, reset an event, say. If the object is signalled still, that is reported at once. Does
+    /// nothing for a one-shot source, or one that is not registered.
     ///
     /// # Errors
     ///

@@ -12,20 +12,20 @@ use crate::token::Token;
 /// another family (Bluetooth, Hyper-V), made with options of one's own.
 ///
 /// It borrows the number and nothing more. Make it anew for every call; the registration belongs to
-/// the socket, not to this value. Put the socket into non-blocking mode first, and deregister it before
-/// it is closed.
+/// the socket, not to this value. Put the socket into non-blocking mode first, and deregister it
+/// before it is closed.
 ///
 /// # Re-arming
 ///
 /// Litio does not see the I/O, and the system reports no edges by itself. So the socket is *paced*:
-/// while it stays ready, the same readiness is reported again, first after a millisecond, then less and
-/// less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact
-/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
-/// [`Interest::oneshot`] it does what they say.
+/// while it stays ready, the same readiness is reported again, first after a millisecond, then less
+/// and less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants
+/// an exact source wraps its object in an [`IoSource`](crate::IoSource) instead. With
+/// [`Interest::level`] and [`Interest::oneshot`] it does what they say.
 ///
 /// # Errors
 ///
-/// Those of [`Registry`](crate::Registry). `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
+/// Those of [`Registry`]. `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
 /// socket, or closed.
 ///
 /// # Examples

@@ -7,12 +7,12 @@ use crate::sys::socket::udp;
 
 /// What a [`UdpSocket`] can be told on Windows.
 pub trait UdpSocketExt {
-    /// Sets whether receiving fails with `WSAECONNRESET` or `WSAENETRESET` because a datagram that was
-    /// sent before could not be delivered, or has outlived its hops.
+    /// Sets whether receiving fails with `WSAECONNRESET` or `WSAENETRESET` because a datagram that
+    /// was sent before could not be delivered, or has outlived its hops.
     ///
-    /// Windows does so unless told otherwise, and receive loops that take the error for the end of the
-    /// socket die of one peer that is gone. A socket made by [`UdpSocket::bind`] does not; one that was
-    /// made otherwise is as it was made.
+    /// Windows does so unless told otherwise, and receive loops that take the error for the end of
+    /// the socket die of one peer that is gone. A socket made by [`UdpSocket::bind`] does not; one
+    /// that was made otherwise is as it was made.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! AFD devices: handles to the driver behind all sockets, to which poll requests are sent.
 //!
-//! `\Device\Afd` is opened like a file. One handle could carry the requests of all sockets, but the system looks for a request
-//! to cancel by walking all those of its handle; one handle for each socket would double the handles of the process. So up to
-//! [`SEATS`] sockets share one, as in wepoll. A device closes when its last socket and its last request are gone.
+//! `\Device\Afd` is opened like a file. One handle could carry the requests of all sockets, but the
+//! system looks for a request to cancel by walking all those of its handle; one handle for each
+//! socket would double the handles of the process. So up to [`SEATS`] sockets share one, as in
+//! wepoll. A device closes when its last socket and its last request are gone.
 //!
 //! Source: wepoll, <https://github.com/piscisaureus/wepoll>; `NtCreateFile`,
 //! <https://learn.microsoft.com/windows/win32/api/winternl/nf-winternl-ntcreatefile>
@@ -66,7 +67,8 @@ impl Devices {
         if before == SEATS {
             with_seats.push(Arc::clone(device));
         } else if before == 1 && with_seats.len() > 1 {
-            // One is kept, so that a program with a single socket at a time does not open and close devices.
+            // One is kept, so that a program with a single socket at a time does not open and close
+            // devices.
             with_seats.retain(|other| !Arc::ptr_eq(other, device));
         }
     }
@@ -127,8 +129,9 @@ impl Device {
         };
         let mut handle: HANDLE = ptr::null_mut();
         let mut status_block = IO_STATUS_BLOCK::default();
-        // SAFETY: the attributes and the name they point to live through the call, which writes a handle and a status. Without
-        // FILE_SYNCHRONOUS_IO_* in the options the handle is asynchronous.
+        // SAFETY: the attributes and the name they point to live through the call, which writes a
+        // handle and a status. Without FILE_SYNCHRONOUS_IO_* in the options the handle is
+        // asynchronous.
         let status = unsafe {
             NtCreateFile(
                 &mut handle,
@@ -155,7 +158,8 @@ impl Device {
         port.associate(device.handle.as_handle(), key::poll())?;
         // SAFETY: takes no memory, and the handle is open.
         unsafe {
-            // Nobody waits for the handle itself, so the system need not signal it. It saves a little; without it all works.
+            // Nobody waits for the handle itself, so the system need not signal it. It saves a
+            // little; without it all works.
             SetFileCompletionNotificationModes(handle, FILE_SKIP_SET_EVENT_ON_HANDLE as u8)
         };
         Ok(device)

@@ -1,9 +1,10 @@
 //! AFD on a completion port: Windows, and Wine.
 //!
-//! Windows has no call that waits for the readiness of many sockets, but the driver behind all of them has an operation that
-//! `select` is made of: "answer when this socket is readable". Sent without waiting, through a handle of the driver that is
-//! associated with a completion port, its answer arrives in the port like that of any other operation. That is wepoll's
-//! discovery, and the strategy here.
+//! Windows has no call that waits for the readiness of many sockets, but the driver behind all of
+//! them has an operation that `select` is made of: "answer when this socket is readable". Sent
+//! without waiting, through a handle of the driver that is associated with a completion port, its
+//! answer arrives in the port like that of any other operation. That is wepoll's discovery, and the
+//! strategy here.
 //!
 //! * [`port`]: the completion port, and how many answers are owed to it.
 //! * [`device`]: handles of the driver, each shared by a group of sockets.
@@ -13,18 +14,19 @@
 //! * [`wait`]: packets of objects that were signalled.
 //! * this file: the sockets by number, and `select`.
 //!
-//! A request is submitted at once by whoever registers or rearms, so it serves a `select` that sleeps as well, and if it
-//! fails the one who asked is told. There is no list of updates that a `select` has to work off, or could fail at. Only
-//! sources triggered by level or paced are asked about again by the poller, and it watches for the ends of those that rest: an
-//! error there becomes an event of that source.
+//! A request is submitted at once by whoever registers or rearms, so it serves a `select` that
+//! sleeps as well, and if it fails the one who asked is told. There is no list of updates that a
+//! `select` has to work off, or could fail at. Only sources triggered by level or paced are asked
+//! about again by the poller, and it watches for the ends of those that rest: an error there
+//! becomes an event of that source.
 //!
-//! Locks: the map of sockets, then one socket, then the list of devices; the list of sources to be looked after is taken
-//! while none of the others is held. The kernel calls of a socket are made under its lock, so that a request cannot land before it
-//! is known to fly.
+//! Locks: the map of sockets, then one socket, then the list of devices; the list of sources to be
+//! looked after is taken while none of the others is held. The kernel calls of a socket are made
+//! under its lock, so that a request cannot land before it is known to fly.
 //!
-//! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are addresses in this library, so
-//! that they are nobody else's. A packet under a foreign key was posted by the program through the port's handle, and becomes
-//! an event with the key as its token.
+//! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
+//! addresses in this library, so that they are nobody else's. A packet under a foreign key was
+//! posted by the program through the port's handle, and becomes an event with the key as its token.
 //!
 //! Source: wepoll, <https://github.com/piscisaureus/wepoll>; I/O Completion Ports,
 //! <https://learn.microsoft.com/windows/win32/fileio/i-o-completion-ports>; `SIO_BASE_HANDLE`,
@@ -65,8 +67,8 @@ use crate::events::{Event, Readiness, Room};
 use crate::interest::Interest;
 use crate::token::Token;
 
-/// How long a port that is about to close waits for answers that are owed to it. They come at once; if they should not, their
-/// memory is left to the kernel rather than the program made to wait.
+/// How long a port that is about to close waits for answers that are owed to it. They come at once;
+/// if they should not, their memory is left to the kernel rather than the program made to wait.
 const LAST_ANSWERS_MS_MAX: u32 = 2_000;
 
 /// Why a lock cannot be poisoned.
@@ -107,8 +109,8 @@ pub(crate) struct Buffer {
     again: Vec<Again>,
 }
 
-// SAFETY: the pointers in the packets are followed once, by the `select` that took them from the port; what is left behind is
-// overwritten by the next.
+// SAFETY: the pointers in the packets are followed once, by the `select` that took them from the
+// port; what is left behind is overwritten by the next.
 unsafe impl Send for Buffer {}
 // SAFETY: as above: nothing can be done with a shared buffer.
 unsafe impl Sync for Buffer {}
@@ -292,7 +294,8 @@ impl Afd {
         for packet in buffer.packets.drain(..) {
             match packet.lpCompletionKey {
                 known if known == key::poll() => {
-                    // SAFETY: the packet came from the port under this key, and is drained: nobody sees it again.
+                    // SAFETY: the packet came from the port under this key, and is drained: nobody
+                    // sees it again.
                     let landed = unsafe { Request::from_packet(&packet) };
                     buffer.landed.push(landed);
                 }
@@ -316,7 +319,8 @@ impl Afd {
         }
         let mut landed = buffer.landed.drain(..).peekable();
         while let Some((socket, request)) = landed.next() {
-            // What concerns both directions, a failure say, lands the requests of a socket one after the other: one event.
+            // What concerns both directions, a failure say, lands the requests of a socket one
+            // after the other: one event.
             let mut landing = socket.land(request);
             while let Some((_, request)) = landed.next_if(|(other, _)| Arc::ptr_eq(other, &socket))
             {
@@ -328,7 +332,8 @@ impl Afd {
         knocked
     }
 
-    /// Looks after the sources on the list for which it is time. Says when the next one will be due.
+    /// Looks after the sources on the list for which it is time. Says when the next one will be
+    /// due.
     fn look_after(
         &self,
         buffer: &mut Buffer,
@@ -407,7 +412,8 @@ impl AsHandle for Afd {
     }
 }
 
-/// Calls back what is in flight and waits until it has landed: the memory behind it is released nowhere else.
+/// Calls back what is in flight and waits until it has landed: the memory behind it is released
+/// nowhere else.
 impl Drop for Afd {
     fn drop(&mut self) {
         for (_, socket) in self.sockets_mut().drain() {
@@ -423,7 +429,8 @@ impl Drop for Afd {
             }
             for packet in buffer.packets.drain(..) {
                 if packet.lpCompletionKey == key::poll() {
-                    // SAFETY: the packet came from the port under this key, and is drained: nobody sees it again.
+                    // SAFETY: the packet came from the port under this key, and is drained: nobody
+                    // sees it again.
                     drop(unsafe { Request::from_packet(&packet) });
                 } else if packet.lpCompletionKey == key::operation() {
                     // SAFETY: as above.
@@ -473,7 +480,8 @@ impl Until {
             (Until::Then(then), Some(due)) => then.min(due),
         };
         let (ms, _) = timeout::millis(first.saturating_duration_since(Instant::now()));
-        ms as u32 // at most `i32::MAX`, which is far from `INFINITE`; what is left then is asked for again
+        // At most `i32::MAX`, which is far from `INFINITE`; what is left then is asked for again.
+        ms as u32
     }
 
     /// A wait that found nothing may have ended within a tick of the clock before its time.
@@ -486,12 +494,14 @@ impl Until {
     }
 }
 
-/// The handle that the driver knows. Layers that programs install over the system's sockets hand out others.
+/// The handle that the driver knows. Layers that programs install over the system's sockets hand
+/// out others.
 fn base_handle(source: RawSocket) -> io::Result<BaseHandle> {
     match provider_handle(source, SIO_BASE_HANDLE) {
         Ok(base) => Ok(base),
         Err(error) if error.raw_os_error() == Some(WSAENOTSOCK) => Err(error),
-        // There are layers that refuse this question, which the manual forbids them to, but know this one.
+        // There are layers that refuse this question, which the manual forbids them to, but know
+        // this one.
         Err(error) => provider_handle(source, SIO_BSP_HANDLE_POLL).map_err(|_| error),
     }
 }
@@ -499,7 +509,8 @@ fn base_handle(source: RawSocket) -> io::Result<BaseHandle> {
 fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
     let mut base: HANDLE = ptr::null_mut();
     let mut length = 0;
-    // SAFETY: a handle is written, for which there is room, and its length; nothing is read, and the call is synchronous.
+    // SAFETY: a handle is written, for which there is room, and its length; nothing is read, and
+    // the call is synchronous.
     let result = unsafe {
         WSAIoctl(
             source as SOCKET,
@@ -519,7 +530,8 @@ fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
     Ok(BaseHandle(base))
 }
 
-/// The kernel's way to say that a call was not accepted. Warnings, and that it is pending, are acceptance.
+/// The kernel's way to say that a call was not accepted. Warnings, and that it is pending, are
+/// acceptance.
 fn is_error(status: NTSTATUS) -> bool {
     status as u32 >> 30 == 3
 }

@@ -1,15 +1,15 @@
 //! Overlapped operations: memory shared with the kernel, for sources that are no sockets.
 //!
-//! Reading from a pipe, say, has no readiness to ask for. The read itself is begun, into memory that
-//! the kernel fills later, and its packet says that it is done.
+//! Reading from a pipe, say, has no readiness to ask for. The read itself is begun, into memory
+//! that the kernel fills later, and its packet says that it is done.
 //!
 //! # Who may touch it when
 //!
 //! As with poll [`request`](super::request)s: a `Box<Operation>` is *ours*; from an accepted
-//! [`submit`](Operation::submit) until its packet is taken from the port it is *the kernel's*, buffer
-//! included, and all that is left here is a [`Flight`], an address good for cancelling. Whether it was
-//! accepted is told by the call that began it and by nothing else. No later question is asked whose
-//! answer could differ.
+//! [`submit`](Operation::submit) until its packet is taken from the port it is *the kernel's*,
+//! buffer included, and all that is left here is a [`Flight`], an address good for cancelling.
+//! Whether it was accepted is told by the call that began it and by nothing else. No later question
+//! is asked whose answer could differ.
 //!
 //! An operation in flight keeps its owner alive, not the selector: the selector's end waits for it.
 //!
@@ -81,13 +81,15 @@ impl Operation {
         })
     }
 
-    /// Begins the operation by a call, which is given the buffer and where to write the outcome. If it
-    /// is not accepted, the operation comes back at once with the error, and there will be no packet.
+    /// Begins the operation by a call, which is given the buffer and where to write the outcome. If
+    /// it is not accepted, the operation comes back at once with the error, and there will be no
+    /// packet.
     ///
     /// # Safety
     ///
     /// `begin` makes one call that begins an overlapped operation on a file associated with `port`,
-    /// with no other memory than it is given, and returns that call's answer, the last error untouched.
+    /// with no other memory than it is given, and returns that call's answer, the last error
+    /// untouched.
     pub(crate) unsafe fn submit(
         mut self: Box<Self>,
         owner: Arc<dyn Owner>,
@@ -120,8 +122,8 @@ impl Operation {
         })
     }
 
-    /// Sends itself through the port without an operation: a notice that the owner will get from the
-    /// `select` that runs, or the next.
+    /// Sends itself through the port without an operation: a notice that the owner will get from
+    /// the `select` that runs, or the next.
     pub(crate) fn post(
         mut self: Box<Self>,
         owner: Arc<dyn Owner>,
@@ -143,20 +145,21 @@ impl Operation {
     ///
     /// # Safety
     ///
-    /// The packet was taken from the port under the key of operations, and this is called once for it.
+    /// The packet was taken from the port under the key of operations, and this is called once for
+    /// it.
     pub(super) unsafe fn from_packet(
         packet: &OVERLAPPED_ENTRY,
     ) -> (Arc<dyn Owner>, Box<Operation>) {
-        // SAFETY: under that key come only operations that `submit` or `post` gave up, each once, and
-        // the kernel is done with an operation when its packet can be taken.
+        // SAFETY: under that key come only operations that `submit` or `post` gave up, each once,
+        // and the kernel is done with an operation when its packet can be taken.
         let mut operation = unsafe { Box::from_raw(packet.lpOverlapped.cast::<Operation>()) };
         let (owner, port) = operation.journey.take().expect("set when it was given up");
         port.settle();
         (owner, operation)
     }
 
-    /// How the operation ended: with how many bytes. A warning, as that of a message that is longer than
-    /// the buffer, is a success: the bytes are there.
+    /// How the operation ended: with how many bytes. A warning, as that of a message that is longer
+    /// than the buffer, is a success: the bytes are there.
     pub(crate) fn outcome(&self) -> io::Result<usize> {
         let status = self.status();
         if is_error(status) {
@@ -166,8 +169,8 @@ impl Operation {
         }
     }
 
-    /// Nothing has come of the operation: it was cancelled, or the thread that began it has ended at a
-    /// bad moment.
+    /// Nothing has come of the operation: it was cancelled, or the thread that began it has ended
+    /// at a bad moment.
     pub(crate) fn was_cancelled(&self) -> bool {
         matches!(self.status(), STATUS_CANCELLED | STATUS_PENDING)
     }
@@ -180,8 +183,8 @@ impl Operation {
 impl Flight {
     /// Asks the kernel to end the operation soon. It lands in any case.
     pub(crate) fn cancel(&self, file: HANDLE) {
-        // SAFETY: the address is compared with those of the file's operations in flight and not followed.
-        // It fails if the operation has landed: fine.
+        // SAFETY: the address is compared with those of the file's operations in flight and not
+        // followed. It fails if the operation has landed: fine.
         unsafe { CancelIoEx(file, self.address) };
     }
 }

@@ -1,17 +1,20 @@
 //! The completion port: the one queue on which everything that was begun is answered.
 //!
-//! A file handle is *associated* with a port once and for all. From then on each operation on it ends with a *packet* in the
-//! port: the key given at the association, a pointer given with the operation, the status and a length. A program may also
-//! post packets of its own, which is how the poller is knocked up.
+//! A file handle is *associated* with a port once and for all. From then on each operation on it
+//! ends with a *packet* in the port: the key given at the association, a pointer given with the
+//! operation, the status and a length. A program may also post packets of its own, which is how the
+//! poller is knocked up.
 //!
-//! An operation that fails at once leaves no packet; one that succeeds at once does, as one that is pending. So every pointer
-//! that went in with an accepted operation comes out of the port exactly once, and that is what releases the memory behind it.
-//! The port counts these debts, so that it can be emptied before it is closed.
+//! An operation that fails at once leaves no packet; one that succeeds at once does, as one that is
+//! pending. So every pointer that went in with an accepted operation comes out of the port exactly
+//! once, and that is what releases the memory behind it. The port counts these debts, so that it
+//! can be emptied before it is closed.
 //!
-//! Beware: timeouts count in milliseconds of a clock that ticks every 1 to 16 of them, and a wait may end within a tick
-//! *before* its time. `u32::MAX` means for ever.
+//! Beware: timeouts count in milliseconds of a clock that ticks every 1 to 16 of them, and a wait
+//! may end within a tick *before* its time. `u32::MAX` means for ever.
 //!
-//! Source: I/O Completion Ports, <https://learn.microsoft.com/windows/win32/fileio/i-o-completion-ports>
+//! Source: I/O Completion Ports,
+//! <https://learn.microsoft.com/windows/win32/fileio/i-o-completion-ports>
 
 use std::ffi::c_void;
 use std::io;
@@ -25,7 +28,8 @@ use windows_sys::Win32::System::IO::{
     PostQueuedCompletionStatus,
 };
 
-/// The most packets taken in one call, so that an enormous capacity does not mean an enormous buffer.
+/// The most packets taken in one call, so that an enormous capacity does not mean an enormous
+/// buffer.
 const PACKETS_MAX: usize = 4096;
 
 /// A completion port and what is owed to it.
@@ -50,7 +54,8 @@ impl Port {
         })
     }
 
-    /// Lets the operations on a file end in this port, with packets under `key`. It cannot be undone.
+    /// Lets the operations on a file end in this port, with packets under `key`. It cannot be
+    /// undone.
     pub(super) fn associate(&self, file: BorrowedHandle<'_>, key: usize) -> io::Result<()> {
         // SAFETY: takes no memory, and both handles are open.
         let port = unsafe {
@@ -62,7 +67,8 @@ impl Port {
         Ok(())
     }
 
-    /// Posts a packet. The pointer only travels: whoever takes the packet must know what it is by the key.
+    /// Posts a packet. The pointer only travels: whoever takes the packet must know what it is by
+    /// the key.
     pub(super) fn post(&self, key: usize, pointer: *mut c_void) -> io::Result<()> {
         // SAFETY: the system does not look at what the pointer points to.
         let is_posted = unsafe {
@@ -74,8 +80,8 @@ impl Port {
         Ok(())
     }
 
-    /// Replaces `packets` by at most `limit` of those that are there, or the first that come within `timeout_ms`. None if
-    /// none came.
+    /// Replaces `packets` by at most `limit` of those that are there, or the first that come within
+    /// `timeout_ms`. None if none came.
     pub(super) fn take(
         &self,
         packets: &mut Vec<OVERLAPPED_ENTRY>,
@@ -86,7 +92,8 @@ impl Port {
         let limit = limit.min(PACKETS_MAX);
         packets.reserve(limit);
         let mut count = 0;
-        // SAFETY: at most `limit` entries are written, for which there is room, and the number of them.
+        // SAFETY: at most `limit` entries are written, for which there is room, and the number of
+        // them.
         let is_taken = unsafe {
             GetQueuedCompletionStatusEx(
                 self.handle.as_raw_handle(),

@@ -1,26 +1,29 @@
 //! Poll requests: the memory that is shared with the kernel.
 //!
-//! `IOCTL_AFD_POLL` asks the driver to answer as soon as one of several conditions holds for a socket, at once if one holds
-//! already. The kernel writes the answer into the request's memory *when it is ready*, long after the call that asked.
+//! `IOCTL_AFD_POLL` asks the driver to answer as soon as one of several conditions holds for a
+//! socket, at once if one holds already. The kernel writes the answer into the request's memory
+//! *when it is ready*, long after the call that asked.
 //!
 //! # Who may touch it when
 //!
 //! A request belongs to one side at a time:
 //!
 //! * *ours* is a `Box<Request>`: it can be read, changed, dropped or submitted like anything else;
-//! * *the kernel's* is everything from an accepted [`submit`](Request::submit) until its packet is taken from the port. All
-//!   that is left on this side is a [`Flight`], an address that is good for cancelling and never followed.
+//! * *the kernel's* is everything from an accepted [`submit`](Request::submit) until its packet is
+//!   taken from the port. All that is left on this side is a [`Flight`], an address that is good
+//!   for cancelling and never followed.
 //!
-//! The packet's pointer is the request itself, so [`from_packet`](Request::from_packet) is the one way back. Nothing else
-//! releases the memory: not cancelling (a cancelled request lands as well), not closing the socket or the device. Before the
-//! port closes, it is emptied until every request has landed.
+//! The packet's pointer is the request itself, so [`from_packet`](Request::from_packet) is the one
+//! way back. Nothing else releases the memory: not cancelling (a cancelled request lands as well),
+//! not closing the socket or the device. Before the port closes, it is emptied until every request
+//! has landed.
 //!
-//! A request in flight keeps its socket, and so its seat at the device, alive; one on the ground does not, for it is the
-//! socket that owns it.
+//! A request in flight keeps its socket, and so its seat at the device, alive; one on the ground
+//! does not, for it is the socket that owns it.
 //!
 //! Source: `NtDeviceIoControlFile`,
-//! <https://learn.microsoft.com/windows/win32/api/winternl/nf-winternl-ntdeviceiocontrolfile>; the request's form and the
-//! conditions: wepoll, <https://github.com/piscisaureus/wepoll>
+//! <https://learn.microsoft.com/windows/win32/api/winternl/nf-winternl-ntdeviceiocontrolfile>; the
+//! request's form and the conditions: wepoll, <https://github.com/piscisaureus/wepoll>
 
 use std::io;
 use std::ptr;
@@ -36,8 +39,8 @@ use super::{is_error, status_error};
 
 const IOCTL_AFD_POLL: u32 = 0x0001_2024;
 
-// The conditions. Data, urgent data, room to send, the end of the stream, a reset, the socket closed on this side, connected, a
-// connection to accept, a connection that was refused.
+// The conditions. Data, urgent data, room to send, the end of the stream, a reset, the socket
+// closed on this side, connected, a connection to accept, a connection that was refused.
 pub(super) const RECEIVE: u32 = 1;
 pub(super) const SEND: u32 = 1 << 2;
 pub(super) const DISCONNECT: u32 = 1 << 3;
@@ -68,8 +71,8 @@ pub(super) struct Request {
     socket: Option<Arc<Socket>>,
 }
 
-// SAFETY: the pointers inside are a handle and a field of the status block that is only a number to us; both mean the same on
-// every thread.
+// SAFETY: the pointers inside are a handle and a field of the status block that is only a number to
+// us; both mean the same on every thread.
 unsafe impl Send for Request {}
 
 /// What the kernel answered.
@@ -77,14 +80,15 @@ unsafe impl Send for Request {}
 pub(super) enum Answer {
     /// The conditions that hold; at least one.
     Events(u32),
-    /// Nothing: the request was cancelled, by us or because the thread that made it has ended, or it
-    /// ended without a reason. Ask again.
+    /// Nothing: the request was cancelled, by us or because the thread that made it has ended, or
+    /// it ended without a reason. Ask again.
     Nothing,
     /// The driver could not say.
     Failed,
 }
 
-/// A request that is the kernel's: where it is, and whether its packet was in the port when it was accepted.
+/// A request that is the kernel's: where it is, and whether its packet was in the port when it was
+/// accepted.
 #[derive(Debug)]
 pub(super) struct Flight {
     address: *mut IO_STATUS_BLOCK,
@@ -111,8 +115,8 @@ impl Request {
         })
     }
 
-    /// Asks for an answer as soon as one of the question's conditions holds. If the call fails the request is dropped and
-    /// there will be no packet.
+    /// Asks for an answer as soon as one of the question's conditions holds. If the call fails the
+    /// request is dropped and there will be no packet.
     pub(super) fn submit(
         mut self: Box<Self>,
         device: &Device,
@@ -132,12 +136,14 @@ impl Request {
         self.socket = Some(Arc::clone(socket));
         socket.port().owe();
         let request = Box::into_raw(self);
-        // SAFETY: `request` came from a box. No reference is made, because from the call below on the kernel writes there.
+        // SAFETY: `request` came from a box. No reference is made, because from the call below on
+        // the kernel writes there.
         let status_block = unsafe { &raw mut (*request).status_block };
         // SAFETY: as above.
         let info = unsafe { &raw mut (*request).info };
-        // SAFETY: both places stay valid until the packet is taken: the box was given up, and only `from_packet` takes it back.
-        // Question and answer may be one place, and are of the size that is said.
+        // SAFETY: both places stay valid until the packet is taken: the box was given up, and only
+        // `from_packet` takes it back. Question and answer may be one place, and are of the size
+        // that is said.
         let status = unsafe {
             NtDeviceIoControlFile(
                 device.as_raw_handle(),
@@ -154,7 +160,8 @@ impl Request {
         };
         if is_error(status) {
             socket.port().settle();
-            // SAFETY: a request that was refused leaves no packet, so the box is ours again, and nobody else's.
+            // SAFETY: a request that was refused leaves no packet, so the box is ours again, and
+            // nobody else's.
             drop(unsafe { Box::from_raw(request) });
             return Err(status_error(status));
         }
@@ -168,10 +175,11 @@ impl Request {
     ///
     /// # Safety
     ///
-    /// The packet was taken from the port under the key of poll requests, and this is called once for it.
+    /// The packet was taken from the port under the key of poll requests, and this is called once
+    /// for it.
     pub(super) unsafe fn from_packet(packet: &OVERLAPPED_ENTRY) -> (Arc<Socket>, Box<Request>) {
-        // SAFETY: under that key come only requests that `submit` gave up, each once, and the kernel is done with a request
-        // when its packet can be taken.
+        // SAFETY: under that key come only requests that `submit` gave up, each once, and the
+        // kernel is done with a request when its packet can be taken.
         let mut request = unsafe { Box::from_raw(packet.lpOverlapped.cast::<Request>()) };
         let socket = request.socket.take().expect("`submit` has set it");
         socket.port().settle();
@@ -197,10 +205,12 @@ impl Request {
 impl Flight {
     /// Asks the kernel to end the request soon. It lands in any case.
     pub(super) fn cancel(&self, device: &Device) {
-        // SAFETY: the address is compared with those of the device's requests in flight and not followed. It is no other
-        // request's, since the memory is not used again before this one's packet was taken.
+        // SAFETY: the address is compared with those of the device's requests in flight and not
+        // followed. It is no other request's, since the memory is not used again before this one's
+        // packet was taken.
         unsafe { CancelIoEx(device.as_raw_handle(), self.address.cast()) };
-        // It fails if the request has landed: fine. Any other failure leaves it in flight until the socket closes: fine too.
+        // It fails if the request has landed: fine. Any other failure leaves it in flight until the
+        // socket closes: fine too.
     }
 }
 

@@ -1,7 +1,8 @@
-//! One socket: its registration, and for each direction a request that is on the ground or in the air.
+//! One socket: its registration, and for each direction a request that is on the ground or in the
+//! air.
 //!
-//! A poll request answers once. So a direction goes round in a circle, and edges come about by *not*
-//! asking again after an event until an operation would have blocked:
+//! A poll request answers once. So a direction goes round in a circle, and edges come about by
+//! *not* asking again after an event until an operation would have blocked:
 //!
 //! ```text
 //!                register, reregister,
@@ -27,9 +28,9 @@
 //! blocked; and it would tell readiness that nobody asked for anew. Two never disturb each other.
 //!
 //! Any request answers to failures. When both directions rest, though, a reset would go unnoticed
-//! until the program tries an operation. So the next `select` sends a third request then, for failures
-//! only, which stays in the air beside the others. A socket that is drained after each event, or waits
-//! in one direction, never has one.
+//! until the program tries an operation. So the next `select` sends a third request then, for
+//! failures only, which stays in the air beside the others. A socket that is drained after each
+//! event, or waits in one direction, never has one.
 //!
 //! `deregister` marks the socket as gone and cancels what is in the air. What lands later finds the
 //! mark and is dropped; the memory was the kernel's until then (see [`request`](super::request)). A
@@ -316,8 +317,8 @@ impl State {
         !self.ways().iter().any(|way| way.is_armed)
     }
 
-    /// Arms the directions of `wanted` that are registered, and submits the requests that are on the
-    /// ground. True if one of them landed at once.
+    /// Arms the directions of `wanted` that are registered, and submits the requests that are on
+    /// the ground. True if one of them landed at once.
     fn ask(&mut self, socket: &Arc<Socket>, wanted: Interest) -> io::Result<bool> {
         let Some(Registered { interest, .. }) = self.registered else {
             return Ok(false);

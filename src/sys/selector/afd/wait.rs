@@ -4,8 +4,8 @@
 //! association answers once, like a poll request. No memory is shared with the kernel: the packet
 //! carries a number, and one that nobody knows any more is ignored.
 //!
-//! The functions are described but in no import library, and systems before Windows 8, and Wine 8.0,
-//! do not have them. So they are looked up.
+//! The functions are described but in no import library, and systems before Windows 8, and Wine
+//! 8.0, do not have them. So they are looked up.
 //!
 //! Source: <https://learn.microsoft.com/windows/win32/devnotes/ntassociatewaitcompletionpacket>
 
@@ -65,8 +65,8 @@ impl Wait {
         })
     }
 
-    /// Asks for one packet with this number in the port as soon as the object is signalled, at once if
-    /// it is.
+    /// Asks for one packet with this number in the port as soon as the object is signalled, at once
+    /// if it is.
     pub(crate) fn begin(
         &self,
         port: BorrowedHandle<'_>,
@@ -97,8 +97,8 @@ impl Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         if let Ok(functions) = functions() {
-            // SAFETY: takes no memory, and the handle is open. If it fails the packet is on its way, and
-            // nobody will know its number.
+            // SAFETY: takes no memory, and the handle is open. If it fails the packet is on its
+            // way, and nobody will know its number.
             unsafe { (functions.cancel)(self.packet.as_raw_handle(), 1) };
         }
     }
@@ -109,13 +109,14 @@ fn functions() -> io::Result<Functions> {
     FUNCTIONS.get_or_init(look_up).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::Unsupported,
-            "this system cannot wait for handles through a completion port; Windows 8 and later can",
+            "this system has no wait completion packets; Windows has them since version 8",
         )
     })
 }
 
 fn look_up() -> Option<Functions> {
-    // SAFETY: the name ends with a zero. The library is part of every process and is never unloaded.
+    // SAFETY: the name ends with a zero. The library is part of every process and is never
+    // unloaded.
     let ntdll = unsafe { GetModuleHandleW(w!("ntdll.dll")) };
     let create = function(ntdll, c"NtCreateWaitCompletionPacket")?;
     let associate = function(ntdll, c"NtAssociateWaitCompletionPacket")?;

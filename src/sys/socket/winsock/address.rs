@@ -11,7 +11,8 @@ use windows_sys::Win32::Networking::WinSock::{
     SOCKADDR_IN6, SOCKADDR_IN6_0, SOCKADDR_STORAGE,
 };
 
-/// An address in one of C's structs, all of whose bytes are initialised, and how many of them count.
+/// An address in one of C's structs, all of whose bytes are initialised, and how many of them
+/// count.
 pub(super) struct Address<T> {
     pub(super) raw: T,
     pub(super) len: i32,
@@ -59,16 +60,16 @@ impl InetAddress {
     fn holding<T: Inet>(specific: T) -> InetAddress {
         let mut address = InetAddress::empty();
         let place = (&raw mut address.raw).cast::<T>();
-        // SAFETY: a `SOCKADDR_STORAGE` has room and alignment for the struct of every family; `Inet`
-        // are two of them.
+        // SAFETY: a `SOCKADDR_STORAGE` has room and alignment for the struct of every family;
+        // `Inet` are two of them.
         unsafe { place.write(specific) };
         address.len = size_of::<T>() as i32;
         address
     }
 
     fn read<T: Inet>(&self) -> T {
-        // SAFETY: a `SOCKADDR_STORAGE` has the size and alignment, all its bytes are initialised, and
-        // any are an `Inet`.
+        // SAFETY: a `SOCKADDR_STORAGE` has the size and alignment, all its bytes are initialised,
+        // and any are an `Inet`.
         unsafe { (&raw const self.raw).cast::<T>().read() }
     }
 
@@ -102,7 +103,8 @@ pub(super) fn family(address: SocketAddr) -> u16 {
     if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
-/// The structs that an [`InetAddress`] holds: of integers only, no larger than a `SOCKADDR_STORAGE`.
+/// The structs that an [`InetAddress`] holds: of integers only, no larger than a
+/// `SOCKADDR_STORAGE`.
 trait Inet {}
 impl Inet for SOCKADDR_IN {}
 impl Inet for SOCKADDR_IN6 {}

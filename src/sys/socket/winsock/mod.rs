@@ -1,9 +1,9 @@
 //! Sockets of Windows: made, bound, connected and accepted, always non-blocking and never inherited
 //! by child processes.
 //!
-//! `tcp`, `udp` and `unix` say, per family, what to do in which order, as on Unix. What std makes in
-//! the same system calls is left to it. It cannot make a socket and then connect it without waiting,
-//! so below are `address` (`SOCKADDR` from and to std's types) and the calls for that.
+//! `tcp`, `udp` and `unix` say, per family, what to do in which order, as on Unix. What std makes
+//! in the same system calls is left to it. It cannot make a socket and then connect it without
+//! waiting, so below are `address` (`SOCKADDR` from and to std's types) and the calls for that.
 //!
 //! Source: Winsock, <https://learn.microsoft.com/windows/win32/winsock/winsock-reference>
 
@@ -89,11 +89,12 @@ fn set_nonblocking(socket: &OwnedSocket) -> io::Result<()> {
     check(unsafe { WinSock::ioctlsocket(raw(socket), FIONBIO, &mut is_nonblocking) })
 }
 
-/// Keeps an accepted socket from child processes: there is no flag for accept as there is for making
-/// one. A process started at this very moment by another thread may get it all the same.
+/// Keeps an accepted socket from child processes: there is no flag for accept as there is for
+/// making one. A process started at this very moment by another thread may get it all the same.
 fn forbid_inheriting(socket: &OwnedSocket) {
-    // SAFETY: takes no memory, and the socket is open. It fails only for sockets that are no handles
-    // of the system, which old layers over Winsock may hand out; these are not inherited either.
+    // SAFETY: takes no memory, and the socket is open. It fails only for sockets that are no
+    // handles of the system, which old layers over Winsock may hand out; these are not inherited
+    // either.
     unsafe { SetHandleInformation(raw(socket) as HANDLE, HANDLE_FLAG_INHERIT, 0) };
 }
 

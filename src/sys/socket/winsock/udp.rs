@@ -10,8 +10,8 @@ use windows_sys::Win32::Networking::WinSock::{
     WSAIoctl,
 };
 
-/// Makes a socket that is bound to an address. That a datagram sent before could not be delivered is
-/// not reported: receiving would fail with it, and receive loops die.
+/// Makes a socket that is bound to an address. That a datagram sent before could not be delivered
+/// is not reported: receiving would fail with it, and receive loops die.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;
@@ -20,8 +20,8 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Whether receiving fails with `WSAECONNRESET` or `WSAENETRESET` when a datagram sent before could not
-/// be delivered, or outlived its hops.
+/// Whether receiving fails with `WSAECONNRESET` or `WSAENETRESET` when a datagram sent before could
+/// not be delivered, or outlived its hops.
 pub(crate) fn report_resets(socket: &UdpSocket, is_reported: bool) -> io::Result<()> {
     switch(socket, SIO_UDP_CONNRESET, is_reported)?;
     match switch(socket, SIO_UDP_NETRESET, is_reported) {
@@ -50,7 +50,8 @@ fn switch(socket: &UdpSocket, option: u32, is_on: bool) -> io::Result<()> {
     })
 }
 
-/// Whether an IPv6 socket keeps away from IPv4; std can set other options but does not know this one.
+/// Whether an IPv6 socket keeps away from IPv4; std can set other options but does not know this
+/// one.
 pub(crate) fn only_v6(socket: &UdpSocket) -> io::Result<bool> {
     let mut value = 0u32;
     let mut len = size_of_val(&value) as i32;

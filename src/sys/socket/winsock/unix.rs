@@ -1,8 +1,8 @@
 //! Unix sockets, streams only: listening, connecting, accepting.
 //!
-//! Windows has them since version 10 of 2018: streams between programs of one machine, found by a path.
-//! There are no datagrams, no pairs and no names without a file. std has no types for them, so
-//! [`net`] has.
+//! Windows has them since version 10 of 2018: streams between programs of one machine, found by a
+//! path. There are no datagrams, no pairs and no names without a file. std has no types for them,
+//! so [`net`] has.
 //!
 //! Source: AF_UNIX, <https://devblogs.microsoft.com/commandline/af_unix-comes-to-windows/>
 

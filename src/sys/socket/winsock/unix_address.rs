@@ -64,7 +64,8 @@ impl UnixAddress {
     pub(super) fn of_socket(socket: &impl AsRawSocket) -> io::Result<UnixAddress> {
         let mut address = UnixAddress::empty();
         let (place, len) = address.room();
-        // SAFETY: at most `len` bytes of an address are written, for which there is room, and how many.
+        // SAFETY: at most `len` bytes of an address are written, for which there is room, and how
+        // many.
         super::check(unsafe {
             WinSock::getsockname(socket.as_raw_socket() as SOCKET, place, len)
         })?;

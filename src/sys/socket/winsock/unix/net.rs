@@ -1,4 +1,5 @@
-//! What std has on Unix and not on Windows: the types of Unix sockets, as `std::os::unix::net` has them.
+//! What std has on Unix and not on Windows: the types of Unix sockets, as `std::os::unix::net` has
+//! them.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -38,8 +39,8 @@ impl SocketAddr {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero, is no Unicode, or has
-    /// more than 107 bytes in UTF-8.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the path contains a zero, is no Unicode, or
+    /// has more than 107 bytes in UTF-8.
     pub fn from_pathname<P: AsRef<Path>>(path: P) -> io::Result<SocketAddr> {
         let address = SocketAddr {
             path: path.as_ref().to_path_buf(),
