@@ -244,7 +244,7 @@ fn run_quick(
 }
 
 /// The full run: everything on both sides; prints the table of the README.
-pub(crate) fn full(context: &Context, only: &[String], is_with_docs: bool) -> Result<Note, Stop> {
+pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
     let mut rows = Vec::new();
     let mut differences = Vec::new();
     for dependent in DEPENDENTS {
