@@ -473,12 +473,11 @@ impl Room<'_> {
         self.list.extend(events);
     }
 
-    /// Removes the events of a token, all of those in the list.
+    /// Takes back the last `count` events.
     #[allow(dead_code)] // only for selectors whose own events come among the others
-    pub(crate) fn discard(&mut self, token: Token) {
-        let before = self.list.len();
-        self.list.retain(|event| event.token() != token);
-        self.left += before - self.list.len();
+    pub(crate) fn retract(&mut self, count: usize) {
+        self.list.truncate(self.list.len() - count);
+        self.left += count;
     }
 }
 

@@ -92,12 +92,12 @@ impl Backend for Epoll {
         unsafe { raw.set_len(count) };
         let mut is_knocked = false;
         room.extend(raw.iter().map(|raw| {
-            let (bits, data) = (raw.events, raw.u64);
+            let data = raw.u64;
             is_knocked |= data == KNOCK;
-            Event::with_raw(Token(data as usize), readiness(bits), bits.into())
+            event(raw)
         }));
         Ok(if is_knocked {
-            self.hear_knock(&mut room)
+            self.hear_knock(raw, &mut room)
         } else {
             Knocked::No
         })
@@ -153,9 +153,15 @@ impl Backend for Epoll {
 impl Epoll {
     /// The knock is among the events just reported: takes it out, unless it may be somebody's.
     #[cold]
-    fn hear_knock(&self, room: &mut Room<'_>) -> Knocked {
+    fn hear_knock(&self, raw: &[libc::epoll_event], room: &mut Room<'_>) -> Knocked {
         if !self.knock_token_is_used.load(Ordering::Relaxed) {
-            room.discard(Token(KNOCK as usize));
+            room.retract(raw.len());
+            // By its 64 bits, of which a token has but half on small machines.
+            let others = raw.iter().filter(|raw| {
+                let data = raw.u64;
+                data != KNOCK
+            });
+            others.for_each(|raw| room.push(event(raw)));
         }
         Knocked::Yes
     }
@@ -316,6 +322,12 @@ fn asked(interest: Interest) -> u32 {
         events |= libc::EPOLLPRI;
     }
     events as u32
+}
+
+#[inline]
+fn event(raw: &libc::epoll_event) -> Event {
+    let (bits, data) = (raw.events, raw.u64);
+    Event::with_raw(Token(data as usize), readiness(bits), bits.into())
 }
 
 const IN: u32 = libc::EPOLLIN as u32;
