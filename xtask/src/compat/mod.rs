@@ -55,7 +55,7 @@ const V0_8: &Line = &Line {
     pins: "compat/dependents-0.8",
 };
 
-/// All dependents on both sides, their documentation's examples included.
+/// All dependents on both sides.
 pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// What a single test binary may take. Tokio's slowest needs half a minute under strace.
@@ -244,7 +244,7 @@ fn run_quick(
 }
 
 /// The full run: everything on both sides; prints the table of the README.
-pub(crate) fn full(context: &Context, only: &[String], is_with_docs: bool) -> Result<Note, Stop> {
+pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
     let mut rows = Vec::new();
     let mut differences = Vec::new();
     for dependent in DEPENDENTS {
