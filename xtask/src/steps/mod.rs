@@ -10,6 +10,7 @@ mod suites;
 
 pub(crate) use links::act_as_linker;
 
+use crate::compat;
 use crate::step::{Context, Hosts, Note, Step, Stop, Tier};
 use crate::targets;
 
@@ -83,6 +84,12 @@ pub(crate) const ALL: &[Step] = &[
         12,
         emulated::s390x,
     ),
+    linux(
+        "compat",
+        "what drives I/O of tokio and others passes on Litio as on mio; parity with mio",
+        12,
+        compat::quick,
+    ),
     any(
         "quick-targets",
         "library and tests type-check for eight other systems",
@@ -125,6 +132,13 @@ pub(crate) const ALL: &[Step] = &[
         "test programs of systems that cannot run here link",
         30,
         links::links,
+    )
+    .full(),
+    linux(
+        "compat-full",
+        "dependents' own tests, all of them, on mio and on Litio",
+        compat::LIMIT.as_secs() / 60,
+        |context| compat::full(context, &[]),
     )
     .full(),
     any(
