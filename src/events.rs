@@ -65,6 +65,12 @@ impl Readiness {
         if condition { self } else { Readiness::EMPTY }
     }
 
+    /// The bits that `other` has not.
+    #[allow(dead_code)] // of those backends that report both directions of a failure
+    pub(crate) const fn without(self, other: Readiness) -> Readiness {
+        Readiness(self.0 & !other.0)
+    }
+
     /// The same as `|`, usable in constants.
     pub(crate) const fn union(self, other: Readiness) -> Readiness {
         Readiness(self.0 | other.0)
@@ -447,14 +453,36 @@ impl Room<'_> {
     /// hand on.
     #[inline]
     pub(crate) fn push(&mut self, event: Event) {
-        assert!(
-            self.left > 0,
-            "more events taken from the system than were asked for"
-        );
+        assert!(self.left > 0, "{TOO_MANY}");
         self.left -= 1;
         self.list.push(event);
     }
+
+    /// Appends several events at the price of one check.
+    ///
+    /// # Panics
+    ///
+    /// As [`push`](Room::push), before any is appended.
+    #[allow(dead_code)] // only for selectors whose own events come apart
+    #[inline]
+    #[allow(dead_code)] // of those backends whose answers are events one to one
+    pub(crate) fn extend(&mut self, events: impl ExactSizeIterator<Item = Event>) {
+        let count = events.len();
+        assert!(count <= self.left, "{TOO_MANY}");
+        self.left -= count;
+        self.list.extend(events);
+    }
+
+    /// Removes the events of a token, all of those in the list.
+    #[allow(dead_code)] // only for selectors whose own events come among the others
+    pub(crate) fn discard(&mut self, token: Token) {
+        let before = self.list.len();
+        self.list.retain(|event| event.token() != token);
+        self.left += before - self.list.len();
+    }
 }
+
+const TOO_MANY: &str = "more events taken from the system than were asked for";
 
 #[cfg(test)]
 mod tests {

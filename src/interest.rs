@@ -57,7 +57,7 @@ pub(crate) enum Mode {
     Edge = 0,
     Level = 1,
     OneShot = 2,
-    /// Edge, for a source without a hook in its operations ([`SourceFd`](crate::unix::SourceFd)): a
+    /// Edge, for a source without a hook in its operations (`SourceFd`, `SourceSocket`): a
     /// backend that needs to be told of `WouldBlock` cannot be, so it offers what is still ready
     /// again after a bounded time.
     Paced = 3,
@@ -187,7 +187,7 @@ impl Interest {
 
     /// The same interest for a source that cannot tell when its operations would block. Edge only:
     /// the other modes do not depend on being told.
-    #[allow(dead_code)] // SourceFd's; there is none on Windows
+    #[allow(dead_code)] // SourceFd's and SourceSocket's; not every system has one
     pub(crate) const fn paced(self) -> Interest {
         match self.mode() {
             Mode::Edge => self.with_mode(Mode::Paced),

@@ -70,6 +70,8 @@ mod token;
 pub mod unix;
 mod wake_state;
 mod waker;
+#[cfg(windows)]
+pub mod windows;
 
 pub use events::Events;
 pub use interest::Interest;

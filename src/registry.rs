@@ -49,7 +49,7 @@ impl Registry {
     }
 
     /// The selector, for sources that register raw descriptors.
-    #[allow(dead_code)] // SourceFd's; there is none on Windows
+    #[allow(dead_code)] // SourceFd's and SourceSocket's; not every system has one
     pub(crate) fn selector(&self) -> &Serving {
         &self.hub.selector
     }
@@ -73,8 +73,8 @@ impl Registry {
     ///
     /// # System calls
     ///
-    /// epoll_ctl(2), kevent(2), port_associate(3C); none for poll(2) unless the poller sleeps;
-    /// `IOCTL_AFD_POLL` is sent by the next `poll`.
+    /// epoll_ctl(2), kevent(2), port_associate(3C); none for poll(2) unless the poller sleeps; on
+    /// Windows `WSAIoctl`, and `NtDeviceIoControlFile` for each direction.
     pub fn register<S>(&self, source: &mut S, token: Token, interests: Interest) -> io::Result<()>
     where
         S: Source + ?Sized,

@@ -3,6 +3,7 @@
 //! `cargo run --release -- micro`. Figures are ratios to the limit (raw epoll) or to mio from the same run: the contenders take
 //! turns round by round, and the median of the rounds counts, because these machines are noisy.
 
+mod echo;
 mod measure;
 mod micro;
 
@@ -20,10 +21,18 @@ enum Command {
         #[arg(long, default_value = "")]
         only: String,
     },
+    /// Echoes on one connection: to be run under strace or valgrind.
+    Echo {
+        #[arg(long, value_enum)]
+        who: echo::Who,
+        #[arg(long, default_value_t = 10_000)]
+        messages: u32,
+    },
 }
 
 fn main() -> std::io::Result<()> {
     match Command::parse() {
         Command::Micro { rounds, only } => micro::run(rounds, &only),
+        Command::Echo { who, messages } => echo::run(who, messages),
     }
 }

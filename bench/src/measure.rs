@@ -12,7 +12,11 @@ pub struct Contender<'a> {
 
 impl<'a> Contender<'a> {
     pub fn new(name: &'static str, operation: impl FnMut() + 'a) -> Contender<'a> {
-        Contender { name, operation: Box::new(operation), nanos: Vec::new() }
+        Contender {
+            name,
+            operation: Box::new(operation),
+            nanos: Vec::new(),
+        }
     }
 
     fn time(&mut self, iterations: u32) -> Duration {
@@ -45,7 +49,9 @@ pub fn row(name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
         for turn in 0..contenders.len() {
             let who = (round + turn) % contenders.len();
             let time = contenders[who].time(iterations[who]);
-            contenders[who].nanos.push(time.as_nanos() as f64 / f64::from(iterations[who]));
+            contenders[who]
+                .nanos
+                .push(time.as_nanos() as f64 / f64::from(iterations[who]));
         }
     }
     let limit = contenders[0].quartiles()[1];

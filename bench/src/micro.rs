@@ -17,14 +17,19 @@ impl Raw {
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         assert!(fd >= 0);
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-        Raw { epoll, events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity] }
+        Raw {
+            epoll,
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
+        }
     }
 
     fn add(&self, fd: RawFd, token: usize, events: i32) {
-        let mut event = libc::epoll_event { events: events as u32, u64: token as u64 };
-        let result = unsafe {
-            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event)
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: token as u64,
         };
+        let result =
+            unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
         assert_eq!(result, 0);
     }
 
@@ -56,16 +61,33 @@ fn eventfd() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// For the idle ones: as many descriptors as the system lets us have.
+fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur = limit.rlim_max;
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+}
+
 pub fn run(rounds: usize, only: &str) -> io::Result<()> {
+    raise_descriptor_limit();
     println!("| operation | who | ns | quartiles | ratio to the first |");
     println!("|---|---|---:|---|---:|");
-    let rows: [(&str, fn(&str, usize) -> io::Result<()>); 7] = [
+    let rows: [(&str, fn(&str, usize) -> io::Result<()>); 9] = [
         ("poll(0), nothing registered", empty_poll),
         ("poll(0), a waker exists", empty_poll_with_waker),
         ("poll(None), 1 ready, level", blocking_poll),
-        ("poll(1 s), 1 ready, level, a waker exists", blocking_poll_with_waker),
+        (
+            "poll(1 s), 1 ready, level, a waker exists",
+            blocking_poll_with_waker,
+        ),
         ("ready events", ready_events),
+        ("64 ready among idle ones", idle),
         ("wake, poller awake", wake_awake),
+        ("wake ping-pong of two threads", wake_ping_pong),
         ("register + deregister", register),
     ];
     for (name, run) in rows {
@@ -96,7 +118,9 @@ fn empty_poll(name: &str, rounds: usize) -> io::Result<()> {
             }),
             Contender::new("polling", || {
                 polling_events.clear();
-                polling.wait(&mut polling_events, Some(Duration::ZERO)).unwrap();
+                polling
+                    .wait(&mut polling_events, Some(Duration::ZERO))
+                    .unwrap();
             }),
         ],
     );
@@ -204,16 +228,24 @@ fn blocking_poll_with_waker(name: &str, rounds: usize) -> io::Result<()> {
 
 /// Adds a descriptor behind the library's back, level-triggered, so that it stays ready in every contender alike.
 fn add_level(poll: &impl AsRawFd, fd: RawFd) -> io::Result<()> {
-    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 1 };
-    let result =
-        unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 1,
+    };
+    let result = unsafe { libc::epoll_ctl(poll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Taking n events and looking at each, as an event loop does.
 fn ready_events(name: &str, rounds: usize) -> io::Result<()> {
     for count in [1, 16, 128, 1024] {
-        let pipes = (0..count).map(|_| readable_pipe()).collect::<io::Result<Vec<_>>>()?;
+        let pipes = (0..count)
+            .map(|_| readable_pipe())
+            .collect::<io::Result<Vec<_>>>()?;
         let mut raw = Raw::new(1024);
         let (mut litio, mut litio_events) =
             (litio::Poll::new()?, litio::Events::with_capacity(1024));
@@ -263,6 +295,103 @@ fn ready_events(name: &str, rounds: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// What the idle ones cost: nothing, if the same 64 take the same time among more of them.
+fn idle(name: &str, rounds: usize) -> io::Result<()> {
+    for idle in [0, 10_000] {
+        let active = (0..64)
+            .map(|_| readable_pipe())
+            .collect::<io::Result<Vec<_>>>()?;
+        let idle_fds: Vec<OwnedFd> = (0..idle).map(|_| eventfd()).collect();
+        let mut raw = Raw::new(128);
+        let (mut litio, mut litio_events) =
+            (litio::Poll::new()?, litio::Events::with_capacity(128));
+        let (mut mio, mut mio_events) = (mio::Poll::new()?, mio::Events::with_capacity(128));
+        for (token, fd) in idle_fds.iter().enumerate() {
+            raw.add(fd.as_raw_fd(), token, libc::EPOLLIN | libc::EPOLLET);
+            let interest = litio::Interest::READABLE;
+            let mut source = litio::IoSource::new(fd.as_raw_fd());
+            litio
+                .registry()
+                .register(&mut source, litio::Token(token), interest)?;
+            let fd = fd.as_raw_fd();
+            let (mut source, interest) = (mio::unix::SourceFd(&fd), mio::Interest::READABLE);
+            mio.registry()
+                .register(&mut source, mio::Token(token), interest)?;
+        }
+        for pipe in &active {
+            let fd = pipe.1.as_raw_fd();
+            raw.add(fd, 0, libc::EPOLLIN);
+            add_level(&litio, fd)?;
+            add_level(&mio, fd)?;
+        }
+        row(
+            &format!("{name} ({idle})"),
+            rounds,
+            &mut [
+                Contender::new("raw epoll", || assert_eq!(raw.wait(0).len(), 64)),
+                Contender::new("litio", || {
+                    litio.poll(&mut litio_events, Some(Duration::ZERO)).unwrap();
+                    assert_eq!(litio_events.len(), 64);
+                }),
+                Contender::new("mio", || {
+                    mio.poll(&mut mio_events, Some(Duration::ZERO)).unwrap();
+                    assert_eq!(mio_events.iter().count(), 64);
+                }),
+            ],
+        );
+    }
+    Ok(())
+}
+
+/// A thread that answers every wake with a wake, until its peer's waker is gone.
+macro_rules! wake_echo {
+    ($mio:ident, $ours:expr) => {{
+        let mut poll = $mio::Poll::new()?;
+        let theirs = std::sync::Arc::new($mio::Waker::new(poll.registry(), $mio::Token(1))?);
+        let ours: std::sync::Arc<$mio::Waker> = $ours;
+        let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let is_over = std::sync::Arc::clone(&over);
+        std::thread::spawn(move || {
+            let mut events = $mio::Events::with_capacity(4);
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                poll.poll(&mut events, None).unwrap();
+                ours.wake().unwrap();
+            }
+        });
+        (theirs, over)
+    }};
+}
+
+fn wake_ping_pong(name: &str, rounds: usize) -> io::Result<()> {
+    let mut mio = mio::Poll::new()?;
+    let mut mio_events = mio::Events::with_capacity(4);
+    let ours = std::sync::Arc::new(mio::Waker::new(mio.registry(), mio::Token(0))?);
+    let (mio_peer, mio_over) = wake_echo!(mio, ours);
+    let mut litio = litio::Poll::new()?;
+    let mut litio_events = litio::Events::with_capacity(4);
+    let ours = std::sync::Arc::new(litio::Waker::new(litio.registry(), litio::Token(0))?);
+    let (litio_peer, litio_over) = wake_echo!(litio, ours);
+    row(
+        name,
+        rounds,
+        &mut [
+            Contender::new("mio", || {
+                mio_peer.wake().unwrap();
+                mio.poll(&mut mio_events, None).unwrap();
+            }),
+            Contender::new("litio", || {
+                litio_peer.wake().unwrap();
+                litio.poll(&mut litio_events, None).unwrap();
+            }),
+        ],
+    );
+    for over in [&mio_over, &litio_over] {
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+    mio_peer.wake()?;
+    litio_peer.wake()
+}
+
 fn wake_awake(name: &str, rounds: usize) -> io::Result<()> {
     let mut litio = litio::Poll::new()?;
     let mut events = litio::Events::with_capacity(128);
@@ -308,13 +437,17 @@ fn register(name: &str, rounds: usize) -> io::Result<()> {
             Contender::new("litio", || {
                 let registry = litio.registry();
                 let interest = litio::Interest::READABLE;
-                registry.register(&mut litio_source, litio::Token(0), interest).unwrap();
+                registry
+                    .register(&mut litio_source, litio::Token(0), interest)
+                    .unwrap();
                 registry.deregister(&mut litio_source).unwrap();
             }),
             Contender::new("mio", || {
                 let registry = mio.registry();
                 let mut source = mio::unix::SourceFd(&fd);
-                registry.register(&mut source, mio::Token(0), mio::Interest::READABLE).unwrap();
+                registry
+                    .register(&mut source, mio::Token(0), mio::Interest::READABLE)
+                    .unwrap();
                 registry.deregister(&mut source).unwrap();
             }),
         ],

@@ -35,7 +35,7 @@ fn shows<B: Subject>(expected: Shows, end: impl Fn(&TcpStream, TcpStream)) {
 fn await_shown<B: Subject>(rig: &mut Rig<B>, mut seen: Seen, expected: Shows, before: bool) {
     let when = if before { "before" } else { "after" };
     let deadline = Instant::now() + DEADLINE;
-    while !seen.readiness(7).contains(expected.must) {
+    while !seen.contains(7, expected.must) {
         let left = deadline.saturating_duration_since(Instant::now());
         assert!(
             !left.is_zero(),
@@ -139,16 +139,20 @@ pub(super) fn an_end_that_came_with_data_shows_with_it<B: Subject>() {
         matches!(source.inner.peek(&mut [0; 9]), Ok(5))
     });
     let must = B::EXPECTED.endings.peer_finished.must;
+    let end = READABLE | must.without(BOTH);
     rig.register(&mut source, 7, R);
-    rig.expect(
-        7,
-        READABLE
-            | if must.contains(Readiness::READ_CLOSED) {
-                Readiness::READ_CLOSED
-            } else {
-                READABLE
-            },
-    );
+    if cfg!(not(windows)) {
+        rig.expect(7, end);
+    } else {
+        // Not on Wine: it takes a transfer that comes up short, which rearms.
+        rig.expect(7, READABLE);
+        let mut buffer = [0; 100];
+        let read = source.transfer(R, 100, |mut stream| stream.read(&mut buffer));
+        assert_eq!(read.unwrap(), 5);
+        rig.expect(7, end);
+        assert_eq!(self::read(&source, 100).unwrap(), 0);
+        return;
+    }
     assert_eq!(read(&source, 100).unwrap(), 5);
     assert_eq!(read(&source, 100).unwrap(), 0);
 }

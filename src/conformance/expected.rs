@@ -24,6 +24,7 @@ pub(super) struct Expected {
     /// The selector itself refuses to register twice and to change what is not registered.
     pub(super) notices_mistakes: bool,
     /// Regular files cannot be registered.
+    #[allow(dead_code)] // asked on Unix, where a file is a descriptor
     pub(super) refuses_files: bool,
     /// Timeouts are multiples of this.
     pub(super) resolution: fn() -> Duration,
@@ -58,11 +59,19 @@ pub(super) struct Shows {
     pub(super) may: Readiness,
 }
 
+#[allow(dead_code)] // the one for systems that tell all, the other for those that do not
 impl Shows {
     const fn exactly(bits: &[Readiness]) -> Shows {
         Shows {
             must: union(bits),
             may: Readiness::EMPTY,
+        }
+    }
+
+    const fn at_least(must: &[Readiness], may: &[Readiness]) -> Shows {
+        Shows {
+            must: union(must),
+            may: union(may),
         }
     }
 }
@@ -83,18 +92,26 @@ pub(super) const EPOLL: Expected = Expected {
     notices_mistakes: true,
     refuses_files: true,
     resolution: || Duration::from_nanos(1),
-    delicate_tokens: &[crate::sys::selector::epoll::KNOCK as usize],
+    // No token of 32 bits equals the knock's of 64.
+    delicate_tokens: if usize::BITS == u64::BITS {
+        &[crate::sys::selector::epoll::KNOCK as usize]
+    } else {
+        &[]
+    },
     endings: LINUX_ENDINGS,
 };
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(unix)]
 pub(super) const POLL: Expected = Expected {
     are_directions_apart: false,
     notices_mistakes: true,
     refuses_files: false,
     resolution: || Duration::from_millis(1),
     delicate_tokens: &[],
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     endings: LINUX_ENDINGS,
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    endings: POSIX_ENDINGS,
 };
 
 /// What epoll(7) and poll(2) say on Linux.
@@ -107,4 +124,88 @@ pub(super) const LINUX_ENDINGS: Endings = Endings {
     own_shutdown_read: Shows::exactly(&[R, W, RC]),
     own_shutdown_write: Shows::exactly(&[W]),
     own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+};
+
+/// What port_associate(3C) says, whose bits are those of poll(2).
+#[cfg(unix)]
+#[allow(dead_code)] // where there are no event ports
+pub(super) const EVENT_PORTS: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: false,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[],
+    endings: PORT_ENDINGS,
+};
+
+/// Over the emulation they are Linux's.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PORT_ENDINGS: Endings = LINUX_ENDINGS;
+/// Nobody has looked yet at Solaris and illumos.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const PORT_ENDINGS: Endings = POSIX_ENDINGS;
+
+/// What POSIX says of poll, which is little: an end is readable.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+const POSIX_ENDINGS: Endings = Endings {
+    peer_finished: Shows::at_least(&[R, W], &[RC]),
+    both_finished: Shows::at_least(&[R], &[W, RC, WC]),
+    reset: Shows::at_least(&[], &[R, W, E, RC, WC]),
+    refused: Shows::at_least(&[], &[R, W, E, RC, WC]),
+    own_shutdown_read: Shows::at_least(&[W], &[R, RC]),
+    own_shutdown_write: Shows::at_least(&[], &[W, RC, WC]),
+    own_shutdown_both: Shows::at_least(&[], &[R, W, RC, WC]),
+};
+
+/// What kqueue(2) says. The emulation on Linux has the last word of none of it.
+#[allow(dead_code)] // where there is no kqueue
+pub(super) const KQUEUE: Expected = Expected {
+    are_directions_apart: true,
+    notices_mistakes: false,
+    refuses_files: false,
+    resolution: || Duration::from_nanos(1),
+    delicate_tokens: &[],
+    endings: Endings {
+        peer_finished: Shows::exactly(&[R, W, RC]),
+        both_finished: Shows::exactly(&[R, W, RC, WC]),
+        reset: Shows::exactly(&[R, W, E, RC, WC]),
+        refused: Shows::exactly(&[R, W, E, RC, WC]),
+        own_shutdown_read: Shows::exactly(&[R, W, RC]),
+        // Of a connection whose other direction is open, epoll does not tell, so the emulation
+        // cannot.
+        own_shutdown_write: Shows::at_least(&[W], &[WC]),
+        own_shutdown_both: Shows::exactly(&[R, W, RC, WC]),
+    },
+};
+
+/// What AFD says. Its `ABORT` does not count as an error, and what it has to say of this side's own
+/// shutdowns differs between Windows and Wine.
+#[cfg(windows)]
+pub(super) const AFD: Expected = Expected {
+    are_directions_apart: false,
+    notices_mistakes: true,
+    refuses_files: true,
+    resolution: || Duration::from_millis(16), // a tick of the system's clock
+    delicate_tokens: &[], // packets are told apart by their keys, which are no tokens
+    endings: Endings {
+        peer_finished: Shows::exactly(&[R, W, RC]),
+        both_finished: Shows {
+            must: union(&[R, RC]),
+            may: union(&[W, WC]),
+        },
+        reset: Shows::exactly(&[R, W, RC, WC]),
+        refused: Shows::exactly(&[R, W, E, RC, WC]),
+        own_shutdown_read: Shows {
+            must: W,
+            may: union(&[R, RC]),
+        },
+        own_shutdown_write: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[W, WC]),
+        },
+        own_shutdown_both: Shows {
+            must: Readiness::EMPTY,
+            may: union(&[R, W, RC, WC]),
+        },
+    },
 };

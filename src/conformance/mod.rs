@@ -87,7 +87,6 @@ macro_rules! conformance {
                 another_registry_is_refused_and_changes_nothing
                 a_register_that_fails_leaves_no_trace
                 a_reregister_that_fails_leaves_the_registration
-                a_refusal_of_the_system_leaves_no_trace
                 register_during_a_poll_takes_effect
                 reregister_during_a_poll_takes_effect
                 deregister_during_a_poll_takes_effect
@@ -150,6 +149,7 @@ macro_rules! conformance {
                 a_dropped_source_is_silent
                 a_number_that_is_used_again_starts_afresh
                 numbers_used_again_by_other_threads_keep_their_registrations
+                a_number_used_again_during_a_poll_has_no_stale_event
                 into_inner_ends_a_tracked_registration
                 duplicates_are_sources_of_their_own
                 a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked
@@ -189,6 +189,10 @@ macro_rules! conformance {
                 random_operations_leave_nothing_due
             }
             #[cfg(unix)]
+            tests! { $backend, registration:
+                a_refusal_of_the_system_leaves_no_trace
+            }
+            #[cfg(unix)]
             tests! { $backend, signals:
                 a_signal_ends_the_poll_with_interrupted
                 a_wake_in_a_signal_handler_is_reported
@@ -215,15 +219,48 @@ macro_rules! tests {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 conformance!(epoll, crate::sys::selector::epoll::Epoll, expected::EPOLL);
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(unix)]
 conformance!(
     poll,
-    crate::sys::selector::poll::Poll<crate::sys::selector::eventfd::Eventfd>,
+    crate::sys::selector::poll::Poll<crate::sys::selector::PollKnocker>,
     expected::POLL
 );
+// Elsewhere it is the one above.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 conformance!(
     poll_with_a_pipe,
     crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
     expected::POLL
 );
+
+#[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(target_os = "linux", not(miri)), // over the emulation
+))]
+conformance!(
+    event_ports,
+    crate::sys::selector::event_ports::EventPorts,
+    expected::EVENT_PORTS
+);
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    all(target_os = "linux", not(miri)), // over the emulation
+))]
+conformance!(
+    kqueue,
+    crate::sys::selector::kqueue::Kqueue,
+    expected::KQUEUE
+);
+#[cfg(all(target_os = "linux", not(miri)))]
+conformance!(
+    kqueue_without_user_events,
+    crate::sys::selector::kqueue::WithoutUserEvents,
+    expected::KQUEUE
+);
+#[cfg(windows)]
+conformance!(afd, crate::sys::selector::afd::Afd, expected::AFD);

@@ -1,7 +1,6 @@
 //! Registering: what is refused, that a refusal leaves no trace, and changes by other threads
 //! during a poll.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::expected::Subject;
 use super::support::*;
 use crate::interest::Interest;
+#[cfg(unix)]
 use crate::io_source::Attached;
 use crate::sys::handle::raw_source;
 use crate::sys::selector::Registration;
@@ -155,27 +155,6 @@ pub(super) fn a_reregister_that_fails_leaves_the_registration<B: Subject>() {
     }
 }
 
-/// The system's own refusal, with its code, as often as it is tried (mio's debug builds answer
-/// "already registered" then).
-pub(super) fn a_refusal_of_the_system_leaves_no_trace<B: Subject>() {
-    if !B::EXPECTED.refuses_files {
-        return;
-    }
-    let rig = Rig::<B>::new();
-    let path = std::env::current_exe().expect("a test has a file");
-    let mut file = Attached::<B, _>::new(File::open(path).unwrap());
-    for _ in 0..3 {
-        let refused = file.register(&rig.hub(), Token(1), R).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
-        assert!(refused.raw_os_error().is_some(), "{refused:?}");
-        let removed = file.deregister(&rig.hub()).unwrap_err();
-        assert!(
-            [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&removed.kind()),
-            "{removed:?}"
-        );
-    }
-}
-
 pub(super) fn register_during_a_poll_takes_effect<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let hub = rig.hub();
@@ -302,4 +281,26 @@ pub(super) fn no_capacity_is_an_error_and_takes_no_event<B: Subject>() {
     }
     rig.set_capacity(1);
     rig.expect(7, READABLE);
+}
+
+/// The system's own refusal, with its code, as often as it is tried (mio's debug builds answer
+/// "already registered" then).
+#[cfg(unix)]
+pub(super) fn a_refusal_of_the_system_leaves_no_trace<B: Subject>() {
+    if !B::EXPECTED.refuses_files {
+        return;
+    }
+    let rig = Rig::<B>::new();
+    let path = std::env::current_exe().expect("a test has a file");
+    let mut file = Attached::<B, _>::new(std::fs::File::open(path).unwrap());
+    for _ in 0..3 {
+        let refused = file.register(&rig.hub(), Token(1), R).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        assert!(refused.raw_os_error().is_some(), "{refused:?}");
+        let removed = file.deregister(&rig.hub()).unwrap_err();
+        assert!(
+            [ErrorKind::NotFound, ErrorKind::PermissionDenied].contains(&removed.kind()),
+            "{removed:?}"
+        );
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,16 @@ pub(super) const RW: Interest = Interest::READABLE.add(Interest::WRITABLE);
 pub(super) const READABLE: Readiness = Readiness::READABLE;
 pub(super) const WRITABLE: Readiness = Readiness::WRITABLE;
 pub(super) const BOTH: Readiness = Readiness::READABLE.union(Readiness::WRITABLE);
+
+/// What a source that has become readable must show at the least. A one-shot source has one event,
+/// and that may be of the direction in which it was ready before.
+pub(super) fn readable_at_least(interest: Interest) -> Readiness {
+    if interest.is_oneshot() && interest.is_writable() {
+        Readiness::EMPTY
+    } else {
+        READABLE
+    }
+}
 
 /// How long to wait for what must come. Long, because it is waited for in full only by a test that
 /// fails.
@@ -72,7 +83,15 @@ impl<B: Subject> Rig<B> {
     }
 
     pub(super) fn try_poll(&mut self, timeout: Option<Duration>) -> io::Result<Seen> {
+        let start = Instant::now();
         let result = self.reactor.poll(&mut self.events, timeout);
+        // A short one may be up for other reasons.
+        let is_late = timeout.is_some_and(|it| it > DEADLINE / 8 && start.elapsed() >= it);
+        assert!(
+            self.events.is_empty() || !is_late,
+            "reported when the time was up, and no sooner: {:?}",
+            Seen::of(&self.events)
+        );
         assert!(
             self.events.len() <= self.events.capacity(),
             "{} events where {} were asked for",
@@ -85,6 +104,14 @@ impl<B: Subject> Rig<B> {
     #[track_caller]
     pub(super) fn poll(&mut self, timeout: Duration) -> Seen {
         self.try_poll(Some(timeout)).expect("poll succeeds")
+    }
+
+    /// Waits until something comes.
+    #[track_caller]
+    pub(super) fn next(&mut self) -> Seen {
+        let seen = self.poll(DEADLINE);
+        assert!(!seen.is_empty(), "awaited anything, came nothing");
+        seen
     }
 
     /// What is there now.
@@ -379,17 +406,26 @@ where
     }
 }
 
-/// Writes until it would block.
+/// Writes until it would block, and goes on blocking.
 #[track_caller]
 pub(super) fn fill<B, T>(source: &Attached<B, T>)
 where
     B: Subject,
     for<'a> &'a T: Write,
 {
+    let mut has_blocked = false;
     loop {
         match source.do_io(W, |mut stream| stream.write(&[b'x'; 1 << 16])) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(_) => has_blocked = false,
+            // A Unix socket's peer has the bytes at once. TCP's gets them from the buffer that was
+            // full, which then is not.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if has_blocked || cfg!(unix) {
+                    return;
+                }
+                has_blocked = true;
+                thread::sleep(QUIET);
+            }
             Err(error) => panic!("writing failed: {error}"),
         }
     }
@@ -419,6 +455,18 @@ pub(super) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         thread::yield_now();
+    }
+}
+
+/// Ends what another thread does in vain and without a timeout: runs `end` if it is not over by the
+/// deadline.
+pub(super) fn rescue(is_over: &AtomicBool, end: impl FnOnce()) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_over.load(Ordering::Relaxed) {
+        if Instant::now() >= deadline {
+            return end();
+        }
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

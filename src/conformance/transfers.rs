@@ -144,19 +144,22 @@ pub(super) fn a_datagram_that_is_received_leaves_the_next_unreported<B: Subject>
 }
 
 /// Enough to meet every unlucky moment between an operation and the next poll.
-const MANY_BYTES: usize = 300_000;
+const MANY_BYTES: usize = 100_000;
 
-/// Sends [`MANY_BYTES`] in pieces of random sizes, with pauses, and closes.
+/// Sends [`MANY_BYTES`] in pieces of random sizes, with pauses between, and closes.
 fn trickle(peer: Stream, seed: u64) {
     let mut random = Random::new(seed);
     let mut left = MANY_BYTES;
     while left > 0 {
         let piece = (1 + random.below(300)).min(left);
-        match (&peer).write(&vec![b'x'; piece]) {
-            Ok(written) => left -= written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
-            Err(error) => panic!("writing failed: {error}"),
-        }
+        until("there is room for more", || {
+            match (&peer).write(&[b'x'; 300][..piece]) {
+                Ok(written) => left -= written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => panic!("writing failed: {error}"),
+            }
+            true
+        });
         if random.below(8) == 0 {
             thread::yield_now();
         }
@@ -232,9 +235,7 @@ pub(super) fn a_reader_on_another_thread_gets_everything<B: Subject>() {
             while from_poller.recv().is_ok() {}
         });
         loop {
-            let seen = rig.poll(DEADLINE);
-            assert!(!seen.is_empty(), "an edge was lost");
-            if seen.count(1) > 0 {
+            if rig.next().count(1) > 0 {
                 break;
             }
             to_reader.send(()).unwrap();
@@ -251,10 +252,13 @@ pub(super) fn a_writer_that_waits_for_room_sends_everything<B: Subject>() {
     thread::scope(|scope| {
         scope.spawn(move || {
             let mut received = 0;
-            until("everything has arrived", || {
-                received += drain_raw(&peer);
-                received == total
-            });
+            while received < total {
+                until("more arrives", || {
+                    let count = drain_raw(&peer);
+                    received += count;
+                    count > 0
+                });
+            }
         });
         let mut sent = 0;
         while sent < total {

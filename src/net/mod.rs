@@ -85,9 +85,9 @@ mod tcp_stream;
 mod udp_socket;
 #[cfg(unix)]
 mod unix_datagram;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 mod unix_listener;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 mod unix_stream;
 
 pub use tcp_listener::TcpListener;
@@ -95,9 +95,9 @@ pub use tcp_stream::TcpStream;
 pub use udp_socket::UdpSocket;
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 pub use unix_listener::UnixListener;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 pub use unix_stream::UnixStream;
 
 /// What every type made of an [`IoSource`](crate::IoSource) has: `struct $source { inner:
@@ -188,8 +188,8 @@ macro_rules! operations {
         /// # System calls
         ///
         /// Those of the operation. Arming again is none on epoll, kqueue and (while the poller does
-        /// not sleep) poll(2); port_associate(3C) on event ports; on Windows it is left to the next
-        /// poll.
+        /// not sleep) poll(2); port_associate(3C) on event ports; `NtDeviceIoControlFile` on
+        /// Windows.
         #[inline]
         pub fn try_io<F, T>(&self, operation: F) -> ::std::io::Result<T>
         where

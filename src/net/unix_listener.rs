@@ -1,18 +1,26 @@
 //! Accepting connections on Unix sockets.
 
 use std::io;
-use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use super::{UnixStream, debug_as_std, into_std, operations, source};
+#[cfg(unix)]
+use super::into_std;
+use super::{UnixStream, debug_as_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
+use crate::sys::socket::unix::net::{self, SocketAddr};
 
 /// A Unix socket that accepts connections from this machine.
 ///
 /// Readable means that a connection waits. Several may wait behind one event: accept until
 /// `WouldBlock`.
+///
+/// # Platform notes
+///
+/// Unix, and Windows since version 10 of 2018: there, addresses are
+/// `windows::UnixSocketAddr`, paths are Unicode and the only names, and there are no pairs. Older
+/// systems answer [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// # Examples
 ///
@@ -118,7 +126,16 @@ impl UnixListener {
     /// # std::fs::remove_file(&path)
     /// # }
     /// ```
+    #[cfg(unix)]
     pub fn from_std(listener: net::UnixListener) -> UnixListener {
+        UnixListener {
+            inner: IoSource::new(listener),
+        }
+    }
+
+    /// std has no such type here.
+    #[cfg(windows)]
+    pub(crate) fn from_std(listener: net::UnixListener) -> UnixListener {
         UnixListener {
             inner: IoSource::new(listener),
         }
@@ -219,4 +236,5 @@ impl UnixListener {
 
 source!(UnixListener, net::UnixListener);
 debug_as_std!(UnixListener);
+#[cfg(unix)]
 into_std!(UnixListener, net::UnixListener);

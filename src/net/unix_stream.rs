@@ -2,18 +2,26 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
-use super::{debug_as_std, into_std, operations, reads, source, writes};
+#[cfg(unix)]
+use super::into_std;
+use super::{debug_as_std, operations, reads, source, writes};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
+use crate::sys::socket::unix::net::{self, SocketAddr};
 
 /// A connection between two processes of a machine, or two parts of one.
 ///
 /// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a
 /// reference to it.
+///
+/// # Platform notes
+///
+/// Unix, and Windows since version 10 of 2018: there, addresses are
+/// `windows::UnixSocketAddr`, paths are Unicode and the only names, and there are no pairs. Older
+/// systems answer [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// # Examples
 ///
@@ -110,7 +118,16 @@ impl UnixStream {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(unix)]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
+        UnixStream {
+            inner: IoSource::new(stream),
+        }
+    }
+
+    /// std has no such type here.
+    #[cfg(windows)]
+    pub(crate) fn from_std(stream: net::UnixStream) -> UnixStream {
         UnixStream {
             inner: IoSource::new(stream),
         }
@@ -130,6 +147,7 @@ impl UnixStream {
     ///
     /// See [the type's](UnixStream#examples).
     #[doc(alias = "socketpair")]
+    #[cfg(unix)]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let [one, other] = unix::stream_pair()?;
         Ok((UnixStream::from_std(one), UnixStream::from_std(other)))
@@ -265,4 +283,5 @@ reads!(UnixStream);
 writes!(UnixStream);
 source!(UnixStream, net::UnixStream);
 debug_as_std!(UnixStream);
+#[cfg(unix)]
 into_std!(UnixStream, net::UnixStream);

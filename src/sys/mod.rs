@@ -3,21 +3,23 @@
 // The floor where system calls are made.
 #![allow(unsafe_code)]
 
-use std::io;
-
 pub(crate) mod handle;
 pub(crate) mod selector;
 #[cfg(all(test, unix))]
 pub(crate) mod signals;
 #[cfg(unix)]
 pub(crate) mod socket;
+// The same functions in the words of Winsock, of which none is POSIX's.
+#[cfg(windows)]
+#[path = "socket/winsock/mod.rs"]
+pub(crate) mod socket;
 
 /// Turns the C convention "-1 and `errno`" into a `Result`.
 #[cfg(not(windows))]
 #[inline]
-pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
+pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> std::io::Result<T> {
     if result == T::from(-1) {
-        Err(io::Error::last_os_error())
+        Err(std::io::Error::last_os_error())
     } else {
         Ok(result)
     }

@@ -1,12 +1,13 @@
 //! The descriptor of the event queue, for nesting a poller in another one.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-
-use crate::poll::Poll;
-use crate::registry::Registry;
 use crate::sys::selector::if_selector_is_descriptor;
 
 if_selector_is_descriptor! {
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+    use crate::poll::Poll;
+    use crate::registry::Registry;
+
     /// The descriptor of the event queue: readable when a `poll` would report something, so that
     /// another poller can watch it.
     ///

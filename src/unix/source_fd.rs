@@ -25,6 +25,14 @@ use crate::token::Token;
 /// wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
 /// [`Interest::oneshot`] it does what they say, everywhere.
 ///
+/// # Terminals and other devices on macOS
+///
+/// kqueue refuses `/dev/tty` and some other descriptors. They can be registered all the same: the
+/// thread that polls watches them with select(2), and the queue with them, as long as there are
+/// any, and they are *paced*, whatever their type. They must be deregistered before they are
+/// closed, and another poller that watches this `Poll`'s descriptor does not see them. If the first
+/// of them is registered while a `poll` sleeps, that `poll` may return early.
+///
 /// # Errors
 ///
 /// Those of [`Registry`](crate::Registry). Mistakes are noticed by the system, not here: kqueue

@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use litio::net::UdpSocket;
-use litio::{Events, Interest, Poll, Token, Waker};
+use litio::{Events, Poll, Token, Waker};
 
 use crate::alone;
 
@@ -65,58 +64,6 @@ fn wait(timeout: Duration) -> Duration {
     poll.poll(&mut events, Some(timeout)).unwrap();
     assert!(events.is_empty());
     start.elapsed()
-}
-
-/// What every kernel must give, with fine timeouts or without.
-fn expect_sound_timeouts() {
-    for micros in [1, 100, 999, 1_000, 1_001, 1_999, 2_500, 20_300] {
-        let timeout = Duration::from_micros(micros);
-        let took = wait(timeout);
-        assert!(
-            took >= timeout,
-            "asked for {timeout:?}, came back after {took:?}"
-        );
-        assert!(
-            took < Duration::from_secs(10),
-            "asked for {timeout:?}, took {took:?}"
-        );
-    }
-    // An event ends it all the same.
-    let mut poll = Poll::new().unwrap();
-    let mut events = Events::with_capacity(4);
-    let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    poll.registry()
-        .register(&mut socket, Token(1), Interest::WRITABLE)
-        .unwrap();
-    poll.poll(&mut events, Some(Duration::new(20, 1))).unwrap();
-    assert_eq!(events.iter().count(), 1);
-}
-
-/// Refuses epoll_pwait2 and sees that timeouts are rounded up to milliseconds from then on.
-fn expect_fallback(code: i32) {
-    if !filter(libc::SYS_epoll_pwait2, Verdict::Error(code)) {
-        eprintln!("no seccomp here");
-        return;
-    }
-    expect_sound_timeouts();
-    // Rounded up: the call that could do better is known to be missing.
-    assert!(wait(Duration::from_micros(1)) >= Duration::from_millis(1));
-    assert!(wait(Duration::from_micros(1_100)) >= Duration::from_millis(2));
-    // Known for good: who calls again dies now.
-    assert!(filter(libc::SYS_epoll_pwait2, Verdict::Kill));
-    expect_sound_timeouts();
-}
-
-#[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
-#[test]
-fn timeouts_are_rounded_up_where_the_kernel_lacks_epoll_pwait2() {
-    alone(|| expect_fallback(libc::ENOSYS));
-}
-
-#[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
-#[test]
-fn timeouts_are_rounded_up_where_a_container_forbids_epoll_pwait2() {
-    alone(|| expect_fallback(libc::EPERM));
 }
 
 #[test]
@@ -195,4 +142,63 @@ fn a_knock_that_is_refused_is_told_and_its_wake_is_kept() {
         );
         waker.wake().unwrap(); // awake by now
     });
+}
+
+/// Timeouts that are not whole milliseconds, where epoll has no call for them.
+#[cfg(not(any(litio_backend = "poll", mio_unsupported_force_poll_poll)))]
+mod fallback {
+    use litio::Interest;
+    use litio::net::UdpSocket;
+
+    use super::*;
+
+    /// What every kernel must give, with fine timeouts or without.
+    fn expect_sound_timeouts() {
+        for micros in [1, 100, 999, 1_000, 1_001, 1_999, 2_500, 20_300] {
+            let timeout = Duration::from_micros(micros);
+            let took = wait(timeout);
+            assert!(
+                took >= timeout,
+                "asked for {timeout:?}, came back after {took:?}"
+            );
+            assert!(
+                took < Duration::from_secs(10),
+                "asked for {timeout:?}, took {took:?}"
+            );
+        }
+        // An event ends it all the same.
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        poll.registry()
+            .register(&mut socket, Token(1), Interest::WRITABLE)
+            .unwrap();
+        poll.poll(&mut events, Some(Duration::new(20, 1))).unwrap();
+        assert_eq!(events.iter().count(), 1);
+    }
+
+    /// Refuses epoll_pwait2 and sees that timeouts are rounded up to milliseconds from then on.
+    fn expect_fallback(code: i32) {
+        if !filter(libc::SYS_epoll_pwait2, Verdict::Error(code)) {
+            eprintln!("no seccomp here");
+            return;
+        }
+        expect_sound_timeouts();
+        // Rounded up: the call that could do better is known to be missing.
+        assert!(wait(Duration::from_micros(1)) >= Duration::from_millis(1));
+        assert!(wait(Duration::from_micros(1_100)) >= Duration::from_millis(2));
+        // Known for good: who calls again dies now.
+        assert!(filter(libc::SYS_epoll_pwait2, Verdict::Kill));
+        expect_sound_timeouts();
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up_where_the_kernel_lacks_epoll_pwait2() {
+        alone(|| expect_fallback(libc::ENOSYS));
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up_where_a_container_forbids_epoll_pwait2() {
+        alone(|| expect_fallback(libc::EPERM));
+    }
 }

@@ -164,14 +164,16 @@ fn a_wake_in_a_signal_handler_keeps_errno() {
         );
         handle(wake);
         // The first finds a poller that may sleep, the second one that is woken, the third one that is awake.
+        // SAFETY: the call takes nothing; the place stays this thread's.
+        let errno = unsafe { libc::__errno_location() };
         for round in 0..3 {
-            // SAFETY: this thread's errno.
-            unsafe { *libc::__errno_location() = 1234 };
+            // SAFETY: `errno` is this thread's.
+            unsafe { *errno = 1234 };
             // SAFETY: runs the handler installed above.
             let raised = unsafe { libc::raise(libc::SIGALRM) };
-            // SAFETY: this thread's errno.
-            let errno = unsafe { *libc::__errno_location() };
-            assert_eq!((raised, errno), (0, 1234), "round {round}");
+            // SAFETY: `errno` is this thread's.
+            let left = unsafe { *errno };
+            assert_eq!((raised, left), (0, 1234), "round {round}");
             if round > 0 {
                 poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
                 assert_eq!(events.iter().count(), 1);

@@ -64,6 +64,7 @@ fn a_peer_that_shuts_its_write_half_can_still_be_written_to() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "AFD does not tell of this side's own shutdowns")]
 fn the_own_shutdown_of_reading_is_told_as_read_closed() {
     let mut rig = Rig::new();
     let (mut stream, _peer) = stream_and_peer();
@@ -87,7 +88,11 @@ fn the_own_shutdown_of_writing_ends_the_peers_reading_only() {
     rig.expect(A, WRITABLE);
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0);
-    expect_error(ErrorKind::BrokenPipe, stream.write(b"x"));
+    if cfg!(windows) {
+        stream.write(b"x").unwrap_err(); // WSAESHUTDOWN, for which std has no kind
+    } else {
+        expect_error(ErrorKind::BrokenPipe, stream.write(b"x"));
+    }
     peer.write_all(b"still").unwrap();
     let seen = rig.expect(A, READABLE);
     // epoll(7) has no word for it: false positives are worse than none.
@@ -96,6 +101,7 @@ fn the_own_shutdown_of_writing_ends_the_peers_reading_only() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "AFD does not tell of this side's own shutdowns")]
 fn the_own_shutdown_of_both_halves_is_told_as_such() {
     let mut rig = Rig::new();
     let (mut stream, mut peer) = stream_and_peer();
@@ -165,6 +171,7 @@ fn a_reset_is_an_error_for_whoever_registered_any_direction() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Wine reads the end of the stream")]
 fn a_read_after_a_reset_says_so() {
     let mut rig = Rig::new();
     let (mut stream, peer) = stream_and_peer();
@@ -200,6 +207,7 @@ fn a_refused_connection_is_an_event_and_an_error_to_take() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "Windows keeps the reason of a failed connection")]
 fn an_error_is_taken_only_once() {
     let mut rig = Rig::new();
     let mut stream = TcpStream::connect(refused_address()).unwrap();

@@ -87,6 +87,45 @@ fn the_sockets_have_try_io_for_too() {
 }
 
 #[test]
+fn a_short_transfer_re_arms_and_an_end_does_not() {
+    let mut rig = Rig::new();
+    let (mut source, mut peer) = source_and_peer();
+    rig.register(&mut source, A, Interest::READABLE);
+    let read = |source: &IoSource<TcpStream>| {
+        let mut buffer = [0; 64];
+        source.transfer(Interest::READABLE, buffer.len(), |mut stream| {
+            stream.read(&mut buffer)
+        })
+    };
+    for _ in 0..3 {
+        peer.write_all(b"abc").unwrap();
+        rig.expect(A, READABLE);
+        assert_eq!(read(&source).unwrap(), 3);
+        rig.expect_nothing();
+    }
+    drop(peer);
+    rig.expect(A, READABLE);
+    while !rig.poll_once(QUIET).is_empty() {}
+    assert_eq!(read(&source).unwrap(), 0);
+    rig.expect_nothing();
+}
+
+#[test]
+fn rearm_says_what_an_operation_elsewhere_has_found() {
+    let mut rig = Rig::new();
+    let (mut source, mut peer) = source_and_peer();
+    source.rearm(BOTH).unwrap(); // not registered: nothing to do
+    rig.register(&mut source, A, Interest::READABLE);
+    for _ in 0..3 {
+        peer.write_all(b"x").unwrap();
+        rig.expect(A, READABLE);
+        assert_eq!(drain(source.get()), b"x");
+        source.rearm(Interest::READABLE).unwrap();
+        rig.expect_nothing();
+    }
+}
+
+#[test]
 fn results_and_errors_pass_through_untouched() {
     let (source, _peer) = source_and_peer();
     assert_eq!(source.do_io(BOTH, |_| Ok("value")).unwrap(), "value");

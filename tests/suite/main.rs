@@ -32,6 +32,10 @@ mod short_transfers;
 #[cfg(unix)]
 mod unix;
 
+// Named pipes, raw sockets.
+#[cfg(windows)]
+mod windows;
+
 // The poller's own descriptor: where the selector is one.
 #[cfg(all(
     unix,
@@ -46,6 +50,7 @@ mod costs;
 // Mio's public API, item by item, and what makes that file.
 #[cfg(target_os = "linux")]
 #[rustfmt::skip]
+#[allow(clippy::type_complexity)] // they are the types of mio's functions
 mod surface;
 #[cfg(target_os = "linux")]
 mod surface_generator;

@@ -300,19 +300,6 @@ fn what_a_mistake_is_told_says_what_to_do() {
 }
 
 #[test]
-fn interests_a_platform_lacks_are_refused_and_leave_no_trace() {
-    if !cfg!(target_os = "linux") {
-        return;
-    }
-    // By their names of old: the constants exist on some platforms of mio only.
-    let mut rig = Rig::new();
-    let mut socket = socket();
-    rig.register(&mut socket, A, Interest::WRITABLE | Interest::PRIORITY);
-    rig.expect(A, WRITABLE);
-    rig.deregister(&mut socket);
-}
-
-#[test]
 fn many_sources_come_and_go_in_any_order() {
     let mut rig = Rig::new();
     let mut sockets: Vec<UdpSocket> = (0..60).map(|_| socket()).collect();

@@ -22,8 +22,6 @@ pub(crate) const FORCED_POLL: bool =
 /// The selector reports again only after an operation would have blocked, as all emulated edges do.
 pub(crate) const REARMED_BY_WOULD_BLOCK: bool =
     FORCED_POLL || !cfg!(any(target_os = "linux", target_os = "android"));
-/// Timeouts are kept to the nanosecond, not rounded up to a millisecond.
-pub(crate) const FINE_TIMEOUTS: bool = cfg!(target_os = "linux") && !FORCED_POLL;
 /// One event carries all that is known of a source: epoll and poll(2), but not kqueue's two filters.
 pub(crate) const COMBINED_EVENTS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// The kernel tells of errors, closed halves and urgent data as epoll(7) describes.
@@ -200,6 +198,23 @@ impl Rig {
             }
         }
     }
+}
+
+/// Whether timeouts are kept to the nanosecond, not rounded up to a millisecond: the selector has a
+/// call for it, and so have the kernel and its emulators here.
+pub(crate) fn has_fine_timeouts() -> bool {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    let answers = {
+        let null = std::ptr::null::<u8>();
+        #[expect(unsafe_code, reason = "not every C library has epoll_pwait2")]
+        // SAFETY: there is no such descriptor, so nothing is read or written.
+        let result = unsafe { libc::syscall(libc::SYS_epoll_pwait2, -1, null, 1, null, null, 8) };
+        let error = io::Error::last_os_error().raw_os_error();
+        result != -1 || ![Some(libc::ENOSYS), Some(libc::EPERM)].contains(&error)
+    };
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let answers = false;
+    answers && !FORCED_POLL
 }
 
 /// The address whose port the system chooses, on the IPv4 loopback.

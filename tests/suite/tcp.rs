@@ -147,6 +147,9 @@ fn an_impossible_address_is_the_systems_error() {
     // Documentation addresses (RFC 5737) belong to no machine.
     let elsewhere = "192.0.2.1:0".parse().unwrap();
     expect_error(ErrorKind::AddrNotAvailable, TcpListener::bind(elsewhere));
+    if cfg!(windows) {
+        return; // Wine binds UDP sockets to any address
+    }
     let error = litio::net::UdpSocket::bind(elsewhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     assert!(
@@ -211,9 +214,8 @@ fn shared_references_read_and_write_too() {
     let (mut near, far) = tcp_pair();
     rig.register(&mut near, A, Interest::READABLE);
     (&far).write_all(b"shared").unwrap();
-    (&far)
-        .write_vectored(&[IoSlice::new(b" ve"), IoSlice::new(b"ctors")])
-        .unwrap();
+    let parts = [IoSlice::new(b" ve"), IoSlice::new(b"ctors")];
+    assert_eq!((&far).write_vectored(&parts).unwrap(), 8);
     (&far).flush().unwrap();
     assert_eq!(read_exactly(&mut rig, A, &near, 14), b"shared vectors");
     far.shutdown(Shutdown::Write).unwrap();

@@ -52,7 +52,7 @@ fn the_shortest_timeout_is_not_zero_and_not_for_ever() {
 
 #[test]
 fn a_timeout_below_a_millisecond_is_kept_below_it() {
-    if !FINE_TIMEOUTS {
+    if !has_fine_timeouts() {
         return;
     }
     // The best of many: a shared machine delays some of them, but a rounded timeout delays all.
@@ -68,7 +68,7 @@ fn a_timeout_below_a_millisecond_is_kept_below_it() {
 
 #[test]
 fn a_timeout_between_milliseconds_is_kept_too() {
-    if !FINE_TIMEOUTS {
+    if !has_fine_timeouts() {
         return;
     }
     let timeout = Duration::from_micros(2_100);

@@ -327,7 +327,11 @@ fn try_io_passes_values_and_errors_through_untouched() {
     expect_would_block(stream.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into())));
     // Also without a registration, and the closure runs once.
     let mut runs = 0;
-    stream.try_io(|| Ok(runs += 1)).unwrap();
+    let count = || {
+        runs += 1;
+        Ok(())
+    };
+    stream.try_io(count).unwrap();
     assert_eq!(runs, 1);
 }
 

@@ -2,7 +2,9 @@
 
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+#[cfg(unix)]
+use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use litio::Interest;
 use litio::net::UdpSocket;
@@ -78,6 +80,7 @@ fn a_connected_socket_hears_only_its_peer() {
     first.send_to(b"hi", second.local_addr().unwrap()).unwrap();
     rig.expect(B, READABLE);
     assert_eq!(second.recv(&mut [0; 8]).unwrap(), 2);
+    expect_would_block(second.recv(&mut [0; 8]));
     // Connecting again changes the peer.
     second.connect(stranger.local_addr().unwrap()).unwrap();
     stranger
@@ -263,9 +266,14 @@ fn multicast_of_ipv4_reaches_members_until_they_leave() {
         .leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST)
         .unwrap();
     let not_a_member = member.leave_multicast_v4(&group, &Ipv4Addr::LOCALHOST);
-    expect_error(ErrorKind::AddrNotAvailable, not_a_member);
+    if cfg!(windows) {
+        not_a_member.unwrap_err(); // Wine has a code of its own
+    } else {
+        expect_error(ErrorKind::AddrNotAvailable, not_a_member);
+    }
     // Without a member nobody listens, though the port is right.
-    if cfg!(target_os = "linux") {
+    #[cfg(target_os = "linux")]
+    {
         socket2::SockRef::from(&member)
             .set_multicast_all_v4(false)
             .unwrap();

@@ -55,6 +55,7 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
     fn new() -> io::Result<Self>;
 
     /// A number that no other selector of this process has or had.
+    #[allow(dead_code)] // only untracked registrations ask, in debug builds
     fn id(&self) -> SelectorId;
 
     /// Waits until there are events, a knock, an error or `timeout` (`None`: for ever; zero: not at
@@ -104,6 +105,17 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
 pub(crate) enum Knocked {
     Yes,
     No,
+}
+
+impl Knocked {
+    /// Yes if either was.
+    #[allow(dead_code)] // of those backends that ask the system several times in one `select`
+    pub(crate) fn or(self, other: Knocked) -> Knocked {
+        match self {
+            Knocked::Yes => Knocked::Yes,
+            Knocked::No => other,
+        }
+    }
 }
 
 /// Tells selectors apart, also from those that are gone.

@@ -38,6 +38,7 @@ pub(crate) struct Buffer(Vec<libc::epoll_event>);
 #[derive(Debug)]
 pub(crate) struct Epoll {
     epoll: OwnedFd,
+    #[cfg_attr(not(debug_assertions), allow(dead_code))]
     id: SelectorId,
     /// Made with the first waker.
     knocker: OnceLock<Eventfd>,
@@ -89,7 +90,17 @@ impl Backend for Epoll {
         }
         // SAFETY: `wait` wrote the first `count` entries, for which there is room.
         unsafe { raw.set_len(count) };
-        Ok(self.report(raw, &mut room))
+        let mut is_knocked = false;
+        room.extend(raw.iter().map(|raw| {
+            let (bits, data) = (raw.events, raw.u64);
+            is_knocked |= data == KNOCK;
+            Event::with_raw(Token(data as usize), readiness(bits), bits.into())
+        }));
+        Ok(if is_knocked {
+            self.hear_knock(&mut room)
+        } else {
+            Knocked::No
+        })
     }
 
     fn register(&self, source: RawFd, token: Token, interest: Interest) -> io::Result<()> {
@@ -140,26 +151,13 @@ impl Backend for Epoll {
 }
 
 impl Epoll {
-    /// Makes events of what the kernel reported.
-    #[inline(never)]
-    fn report(&self, raw: &[libc::epoll_event], room: &mut Room<'_>) -> Knocked {
-        let mut knocked = Knocked::No;
-        for event in raw {
-            let data = event.u64;
-            if data == KNOCK {
-                knocked = Knocked::Yes;
-                if !self.knock_token_is_used.load(Ordering::Relaxed) {
-                    continue;
-                }
-            }
-            let bits = event.events;
-            room.push(Event::with_raw(
-                Token(data as usize),
-                readiness(bits),
-                bits.into(),
-            ));
+    /// The knock is among the events just reported: takes it out, unless it may be somebody's.
+    #[cold]
+    fn hear_knock(&self, room: &mut Room<'_>) -> Knocked {
+        if !self.knock_token_is_used.load(Ordering::Relaxed) {
+            room.discard(Token(KNOCK as usize));
         }
-        knocked
+        Knocked::Yes
     }
 
     /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which
@@ -296,6 +294,7 @@ impl std::fmt::Debug for Buffer {
 }
 
 /// The `maxevents` of a wait: the kernel refuses more than `INT_MAX / sizeof(struct epoll_event)`.
+#[inline]
 fn at_most(limit: usize) -> i32 {
     limit.min(i32::MAX as usize / size_of::<libc::epoll_event>()) as i32
 }
@@ -319,22 +318,42 @@ fn asked(interest: Interest) -> u32 {
     events as u32
 }
 
-/// What the kernel's answer means. The table is in [`Event`]'s documentation.
+const IN: u32 = libc::EPOLLIN as u32;
+const PRI: u32 = libc::EPOLLPRI as u32;
+const OUT: u32 = libc::EPOLLOUT as u32;
+const ERR: u32 = libc::EPOLLERR as u32;
+const HUP: u32 = libc::EPOLLHUP as u32;
+const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+
+/// What the kernel's answer means: looked up, because every event passes here.
 #[inline]
 fn readiness(events: u32) -> Readiness {
-    const IN: u32 = libc::EPOLLIN as u32;
-    const PRI: u32 = libc::EPOLLPRI as u32;
-    const OUT: u32 = libc::EPOLLOUT as u32;
-    const ERR: u32 = libc::EPOLLERR as u32;
-    const HUP: u32 = libc::EPOLLHUP as u32;
-    const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-    let has_all = |bits: u32| events & bits == bits;
-    Readiness::READABLE.when(events & (IN | PRI) != 0)
-        | Readiness::WRITABLE.when(events & OUT != 0)
-        | Readiness::PRIORITY.when(events & PRI != 0)
-        | Readiness::ERROR.when(events & ERR != 0)
-        | Readiness::READ_CLOSED.when(events & HUP != 0 || has_all(IN | RDHUP))
-        | Readiness::WRITE_CLOSED.when(events & HUP != 0 || has_all(OUT | ERR) || events == ERR)
+    /// By the five low bits, and `EPOLLRDHUP` moved down beside them.
+    const MEANINGS: [Readiness; 64] = {
+        let mut meanings = [Readiness::EMPTY; 64];
+        let mut index = 0;
+        while index < 64 {
+            meanings[index as usize] = meaning(index & 0x1f | (index & 0x20) << 8);
+            index += 1;
+        }
+        meanings
+    };
+    const { assert!(IN | PRI | OUT | ERR | HUP == 0x1f && RDHUP == 0x2000) };
+    MEANINGS[(events & 0x1f | events >> 8 & 0x20) as usize]
+}
+
+/// The table is in [`Event`]'s documentation.
+const fn meaning(events: u32) -> Readiness {
+    let is_closed = events & HUP != 0;
+    let is_read_closed = events & (IN | RDHUP) == IN | RDHUP;
+    let is_write_closed = events & (OUT | ERR) == OUT | ERR || events == ERR;
+    Readiness::EMPTY
+        .union(Readiness::READABLE.when(events & (IN | PRI) != 0))
+        .union(Readiness::WRITABLE.when(events & OUT != 0))
+        .union(Readiness::PRIORITY.when(events & PRI != 0))
+        .union(Readiness::ERROR.when(events & ERR != 0))
+        .union(Readiness::READ_CLOSED.when(is_closed || is_read_closed))
+        .union(Readiness::WRITE_CLOSED.when(is_closed || is_write_closed))
 }
 
 #[cfg(test)]

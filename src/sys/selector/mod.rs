@@ -6,26 +6,60 @@
 
 mod backend;
 #[cfg(not(windows))]
+#[allow(dead_code)] // `Silent`, where there is something better
 mod knocker;
 mod registration;
 mod timeout;
 
 pub(crate) use backend::{Backend, Knocked, SelectorId};
-#[allow(unused_imports)]
-// each backend uses one kind, and not every target has backends of both
+#[allow(unused_imports)] // not every target has backends of both kinds
 pub(crate) use registration::{Registration, Tracked, Untracked};
 
 // The table: which backends compile here, and which knockers.
 
+#[cfg(windows)]
+pub(crate) mod afd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[cfg_attr(
     any(litio_backend = "poll", mio_unsupported_force_poll_poll),
     allow(dead_code) // it does not serve
 )]
 pub(crate) mod epoll;
+#[cfg(any(
+    target_os = "illumos",
+    target_os = "solaris",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod event_ports;
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    all(test, target_os = "linux", not(miri)), // over an emulation
+))]
+#[cfg_attr(
+    any(litio_backend = "poll", mio_unsupported_force_poll_poll),
+    allow(dead_code) // it does not serve
+)]
+pub(crate) mod kqueue;
 #[cfg(not(windows))]
 #[allow(dead_code)] // it does not serve where there is something better
 pub(crate) mod poll;
+
+// What poll(2) and event ports share.
+
+#[cfg(not(windows))]
+mod pace;
+#[cfg(not(windows))]
+mod pollfd;
+#[cfg(not(windows))]
+mod table;
 
 #[cfg(any(
     target_os = "android",
@@ -49,6 +83,7 @@ pub(crate) mod pipe;
     target_os = "linux",
     target_os = "nuttx",
 ))]
+#[allow(dead_code)] // where epoll serves
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(all(
@@ -62,6 +97,7 @@ pub(crate) type PollKnocker = eventfd::Eventfd;
         target_os = "nuttx",
     ))
 ))]
+#[allow(dead_code)] // poll(2) does not serve everywhere
 pub(crate) type PollKnocker = pipe::Pipe;
 /// What interrupts a sleeping poll(2).
 #[cfg(any(target_os = "horizon", target_os = "wasi"))]
@@ -86,9 +122,9 @@ mod poll_bits {
     use libc::c_short;
 
     /// The peer has shut down writing.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "illumos"))]
     pub(super) const RDHUP: c_short = libc::POLLRDHUP;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "illumos")))]
     pub(super) const RDHUP: c_short = 0;
 
     /// Urgent data: offered as a direction where epoll offers it.
@@ -112,19 +148,61 @@ mod poll_bits {
 pub(crate) type Serving = epoll::Epoll;
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
+    any(target_os = "illumos", target_os = "solaris"),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = event_ports::EventPorts;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
+    any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+    ),
+    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+))]
+pub(crate) type Serving = kqueue::Kqueue;
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(all(
     not(windows),
     any(
-        not(any(target_os = "linux", target_os = "android")),
+        not(any(
+            target_os = "linux",
+            target_os = "android",
+            target_vendor = "apple",
+            target_os = "dragonfly",
+            target_os = "freebsd",
+            target_os = "netbsd",
+            target_os = "openbsd",
+            target_os = "illumos",
+            target_os = "solaris",
+        )),
         litio_backend = "poll",
         mio_unsupported_force_poll_poll
     )
 ))]
 pub(crate) type Serving = poll::Poll<PollKnocker>;
 
+/// The backend behind [`Poll`](crate::Poll) on this target.
+#[cfg(windows)]
+pub(crate) type Serving = afd::Afd;
+
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "illumos",
+        target_os = "solaris",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 #[allow(unused_macros)]
@@ -135,7 +213,17 @@ macro_rules! if_selector_is_descriptor {
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
 #[cfg(not(all(
-    any(target_os = "linux", target_os = "android"),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "illumos",
+        target_os = "solaris",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 )))]
 #[allow(unused_macros)]

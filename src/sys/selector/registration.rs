@@ -50,6 +50,7 @@ pub(crate) trait Registration<B: Backend>: Default + Debug + Send + Sync {
 /// Release builds leave it to the system to notice mistakes. Debug builds notice them here, in the
 /// same words on every system.
 #[derive(Debug, Default)]
+#[allow(dead_code)] // not every target has a backend that uses it
 pub(crate) struct Untracked {
     #[cfg(debug_assertions)]
     selector: Option<SelectorId>,

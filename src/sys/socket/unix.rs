@@ -4,6 +4,9 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
+/// The types of Unix sockets, which Windows has to be given.
+pub(crate) use std::os::unix::net;
+
 use super::unix_address::UnixAddress;
 use super::{UNIX_BACKLOG, dialect, posix};
 

@@ -4,6 +4,7 @@ mod datagram;
 mod descriptors;
 mod listener;
 mod pipe;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod priority;
 mod source_fd;
 mod stream;

@@ -30,10 +30,9 @@ fn the_sender_comes_first_and_bytes_flow_to_the_receiver() {
 fn shared_references_and_vectors_work_too() {
     let (mut sender, mut receiver) = pipe::new().unwrap();
     (&sender).write_all(b"ab").unwrap();
-    (&sender)
-        .write_vectored(&[IoSlice::new(b"c"), IoSlice::new(b"de")])
-        .unwrap();
-    sender.write_vectored(&[IoSlice::new(b"f")]).unwrap();
+    let parts = [IoSlice::new(b"c"), IoSlice::new(b"de")];
+    assert_eq!((&sender).write_vectored(&parts).unwrap(), 3);
+    assert_eq!(sender.write_vectored(&[IoSlice::new(b"f")]).unwrap(), 1);
     (&sender).flush().unwrap();
     let (mut first, mut second) = ([0; 2], [0; 8]);
     let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];

@@ -1,5 +1,4 @@
 //! Urgent data: `Interest::PRIORITY` and the out-of-band byte of TCP.
-#![cfg(any(target_os = "linux", target_os = "android"))]
 
 use std::io::{Read, Write};
 

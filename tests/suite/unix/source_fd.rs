@@ -1,7 +1,7 @@
 //! `SourceFd`: any descriptor as a source.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 use litio::Interest;
@@ -77,6 +77,42 @@ fn a_descriptor_that_stays_ready_does_not_make_the_poll_spin() {
 }
 
 #[test]
+fn a_level_descriptor_is_reported_by_every_poll_while_it_is_ready() {
+    let mut rig = Rig::new();
+    let (near, mut far) = pair();
+    rig.register(
+        &mut SourceFd(&near.as_raw_fd()),
+        A,
+        Interest::READABLE.level(),
+    );
+    for _ in 0..2 {
+        far.write_all(b"x").unwrap();
+        for _ in 0..4 {
+            assert_eq!(rig.poll_once(DEADLINE), [(A, READABLE)]);
+        }
+        drain(&near);
+        rig.expect_nothing();
+    }
+}
+
+#[test]
+fn a_one_shot_descriptor_is_reported_once_until_reregister() {
+    let mut rig = Rig::new();
+    let (near, mut far) = pair();
+    let interest = Interest::READABLE.oneshot();
+    rig.register(&mut SourceFd(&near.as_raw_fd()), A, interest);
+    for _ in 0..3 {
+        far.write_all(b"x").unwrap();
+        assert_eq!(rig.poll_once(DEADLINE), [(A, READABLE)]);
+        far.write_all(b"y").unwrap();
+        rig.expect_nothing();
+        drain(&near);
+        rig.reregister(&mut SourceFd(&near.as_raw_fd()), A, interest);
+        rig.expect_nothing();
+    }
+}
+
+#[test]
 fn mistakes_are_told_by_the_selector() {
     let rig = Rig::new();
     let (near, _far) = pair();
@@ -137,7 +173,7 @@ fn a_regular_file_is_refused_by_epoll_and_always_ready_for_poll() {
 #[test]
 fn a_source_the_system_refused_can_be_told_so_again() {
     // A socket type around a descriptor that epoll does not take: the refusal must not make it "registered".
-    use std::os::fd::FromRawFd;
+    use std::os::fd::{FromRawFd, OwnedFd, RawFd};
     if FORCED_POLL {
         return;
     }

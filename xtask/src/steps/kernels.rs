@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::command::{Command, Tally};
 use crate::cpio::Archive;
 use crate::step::{Context, Note, Stop};
-use crate::steps::suites::suites;
+use crate::steps::suites::{FINE_TIMEOUTS, skip, suites};
 use crate::{toolchain, tools};
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
@@ -19,21 +19,21 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 const NOT_IN_THE_GUEST: &str = "tidy";
 
 pub(crate) fn linux_5_10(context: &Context) -> Result<Note, Stop> {
-    run_on(context, "bullseye")
+    run_on(context, "bullseye", &FINE_TIMEOUTS)
 }
 
 pub(crate) fn linux_6_1(context: &Context) -> Result<Note, Stop> {
-    run_on(context, "bookworm")
+    run_on(context, "bookworm", &[])
 }
 
 /// Boots the kernel of a Debian release and runs the suites as its first process.
-fn run_on(context: &Context, release: &str) -> Result<Note, Stop> {
+fn run_on(context: &Context, release: &str, unable: &[(&'static str, &str)]) -> Result<Note, Stop> {
     let packages = ["qemu-system-x86", "busybox-static"];
     tools::debian(context, &["qemu-system-x86_64", "busybox"], &packages)?;
     let folder = context.target_dir("tools").join("kernels").join(release);
     let kernel = kernel(context, release, &folder)?;
     let root = folder.join("root.cpio");
-    pack(&test_programs(context)?, &root)
+    pack(&test_programs(context)?, &skip(unable).join(" "), &root)
         .map_err(|error| Stop::failed(format!("{}: {error}", root.display())))?;
 
     let log = context
@@ -178,14 +178,14 @@ fn executables(log: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Packs programs, BusyBox and the script that runs them.
-fn pack(programs: &[PathBuf], path: &Path) -> io::Result<()> {
+fn pack(programs: &[PathBuf], args: &str, path: &Path) -> io::Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
     for folder in ["bin", "t", "proc", "sys", "dev", "tmp"] {
         archive.folder(folder)?;
     }
     let busybox = tools::find("busybox").ok_or(io::ErrorKind::NotFound)?;
     archive.program("bin/busybox", &fs::read(busybox)?)?;
-    archive.program("init", INIT.as_bytes())?;
+    archive.program("init", INIT.replace("ARGS", args).as_bytes())?;
     for program in programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         archive.program(&format!("t/{name}"), &fs::read(program)?)?;
@@ -193,7 +193,7 @@ fn pack(programs: &[PathBuf], path: &Path) -> io::Result<()> {
     archive.finish()
 }
 
-/// There is no network card: multicast needs a route through the loopback.
+/// `ARGS` is filled in. There is no network card: multicast needs a route through the loopback.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -209,7 +209,7 @@ cd /tmp
 failed=0
 for program in /t/*; do
   echo \"$program\"
-  timeout 240 $program || failed=$((failed + 1))
+  timeout 240 $program ARGS || failed=$((failed + 1))
 done
 echo \"GUEST-ENDS $failed\"
 poweroff -f

@@ -7,6 +7,8 @@ mod kernels;
 mod links;
 mod quality;
 mod suites;
+mod syscalls;
+mod wine;
 
 pub(crate) use links::act_as_linker;
 
@@ -16,7 +18,7 @@ use crate::targets;
 
 /// All steps in the order in which they run: what fails most often and fastest comes first.
 ///
-/// Still to come, each with its backend: WASI p2 under wasmtime, Windows programs under Wine.
+/// Still to come, with its backend: WASI p2 under wasmtime.
 pub(crate) const ALL: &[Step] = &[
     // The house.
     any("fmt", "sources are formatted", 3, house::fmt),
@@ -89,6 +91,18 @@ pub(crate) const ALL: &[Step] = &[
         "what drives I/O of tokio and others passes on Litio as on mio; parity with mio",
         12,
         compat::quick,
+    ),
+    linux(
+        "syscalls",
+        "a message costs the system calls of a hand-written loop, under strace",
+        8,
+        syscalls::syscalls,
+    ),
+    linux(
+        "wine",
+        "the suites as Windows programs, under Wine",
+        12,
+        wine::wine,
     ),
     any(
         "quick-targets",

@@ -101,3 +101,29 @@ pub(crate) fn suites(cargo: Command) -> Command {
         "--no-fail-fast",
     ])
 }
+
+/// The arguments that leave out tests which cannot pass on a system, each given with the reason, which goes to the log.
+pub(crate) fn skip(tests: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let mut args = Vec::new();
+    for (name, why) in tests {
+        println!("!!! {name} is NOT RUN: {why}");
+        args.extend(["--skip", *name]);
+    }
+    args
+}
+
+/// Where `epoll_pwait2` is missing, milliseconds are the finest timeouts.
+pub(crate) const FINE_TIMEOUTS: [(&str, &str); 3] = [
+    (
+        "a_short_timeout_is_kept_to_the_systems_resolution",
+        "no epoll_pwait2",
+    ),
+    (
+        "a_timeout_below_a_millisecond_is_kept_below_it",
+        "no epoll_pwait2",
+    ),
+    (
+        "a_timeout_between_milliseconds_is_kept_too",
+        "no epoll_pwait2",
+    ),
+];

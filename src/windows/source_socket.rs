@@ -1,0 +1,87 @@
+//! Raw sockets as sources.
+
+use std::io;
+use std::os::windows::io::RawSocket;
+
+use crate::interest::Interest;
+use crate::registry::{Registry, Source};
+use crate::sys::selector::Backend;
+use crate::token::Token;
+
+/// A socket that somebody else owns, as a [source](crate::event::Source): of another library, of
+/// another family (Bluetooth, Hyper-V), made with options of one's own.
+///
+/// It borrows the number and nothing more. Make it anew for every call; the registration belongs to
+/// the socket, not to this value. Put the socket into non-blocking mode first, and deregister it
+/// before it is closed.
+///
+/// # Re-arming
+///
+/// Litio does not see the I/O, and the system reports no edges by itself. So the socket is *paced*:
+/// while it stays ready, the same readiness is reported again, first after a millisecond, then less
+/// and less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants
+/// an exact source wraps its object in an [`IoSource`](crate::IoSource) instead. With
+/// [`Interest::level`] and [`Interest::oneshot`] it does what they say.
+///
+/// # Errors
+///
+/// Those of [`Registry`]. `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
+/// socket, or closed.
+///
+/// # Examples
+///
+/// ```
+/// use litio::windows::SourceSocket;
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::net::UdpSocket;
+/// use std::os::windows::io::AsRawSocket;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let socket = UdpSocket::bind("127.0.0.1:0")?;
+/// socket.set_nonblocking(true)?;
+///
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// let raw = socket.as_raw_socket();
+/// poll.registry().register(&mut SourceSocket(&raw), Token(0), Interest::READABLE)?;
+///
+/// socket.send_to(b"ready", socket.local_addr()?)?;
+/// poll.poll(&mut events, None)?;
+/// assert!(events.iter().any(|event| event.token() == Token(0) && event.is_readable()));
+/// poll.registry().deregister(&mut SourceSocket(&raw))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct SourceSocket<'a>(
+    /// The socket.
+    pub &'a RawSocket,
+);
+
+impl Source for SourceSocket<'_> {
+    fn register(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        registry
+            .selector()
+            .register(*self.0, token, interests.paced())
+    }
+
+    fn reregister(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        interests: Interest,
+    ) -> io::Result<()> {
+        registry
+            .selector()
+            .reregister(*self.0, token, interests.paced())
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.selector().deregister(*self.0)
+    }
+}

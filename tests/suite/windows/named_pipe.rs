@@ -1,0 +1,423 @@
+//! Named pipes: both ends of each are Litio's.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Read, Write};
+use std::os::windows::fs::OpenOptionsExt;
+use std::os::windows::io::OwnedHandle;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use litio::windows::{NamedPipe, NamedPipeOptions};
+use litio::{Interest, Token};
+
+use crate::support::*;
+
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
+
+fn unique_name() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!(r"\\.\pipe\litio-suite-{}-{next}", std::process::id())
+}
+
+#[track_caller]
+fn client(name: &str) -> NamedPipe {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(FILE_FLAG_OVERLAPPED)
+        .open(name)
+        .expect("a client can open the pipe");
+    NamedPipe::from(OwnedHandle::from(file))
+}
+
+/// A server as A and a client as B, connected and registered for both directions.
+#[track_caller]
+fn pair_of(rig: &mut Rig, options: &NamedPipeOptions) -> (NamedPipe, NamedPipe, String) {
+    let name = unique_name();
+    let mut server = options.create(&name).unwrap();
+    rig.register(&mut server, A, BOTH);
+    expect_would_block(server.connect());
+    let mut client = client(&name);
+    rig.expect(A, WRITABLE);
+    assert!(server.take_error().unwrap().is_none());
+    rig.register(&mut client, B, BOTH);
+    rig.expect(B, WRITABLE);
+    (server, client, name)
+}
+
+fn pair(rig: &mut Rig) -> (NamedPipe, NamedPipe) {
+    let (server, client, _) = pair_of(rig, &NamedPipeOptions::new());
+    (server, client)
+}
+
+/// Writes, after the last write if that is still under way.
+#[track_caller]
+fn send(rig: &mut Rig, token: Token, mut pipe: &NamedPipe, bytes: &[u8]) {
+    loop {
+        match pipe.write(bytes) {
+            Ok(written) => return assert_eq!(written, bytes.len()),
+            Err(error) if is_would_block(&error) => drop(rig.expect(token, WRITABLE)),
+            Err(error) => panic!("write failed: {error}"),
+        }
+    }
+}
+
+#[test]
+fn bytes_go_both_ways() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    for round in 0..50_u8 {
+        send(&mut rig, B, &client, &[b'a', round]);
+        assert_eq!(read_exactly(&mut rig, A, &server, 2), [b'a', round]);
+        send(&mut rig, A, &server, &[b'b', round, b'c']);
+        assert_eq!(read_exactly(&mut rig, B, &client, 3), [b'b', round, b'c']);
+    }
+    expect_would_block(server.read(&mut [0]));
+    expect_would_block(client.read(&mut [0]));
+}
+
+#[test]
+fn before_it_is_registered_a_pipe_would_block_and_remembers_to_connect() {
+    let name = unique_name();
+    let mut server = NamedPipe::new(&name).unwrap();
+    expect_would_block(server.read(&mut [0]));
+    expect_would_block(server.write(b"x"));
+    expect_would_block(server.connect());
+    expect_would_block(server.connect());
+
+    let mut rig = Rig::new();
+    rig.register(&mut server, A, BOTH);
+    rig.expect_nothing();
+    let mut client = client(&name);
+    rig.expect(A, WRITABLE);
+    rig.register(&mut client, B, BOTH);
+    rig.expect(B, WRITABLE);
+    server.write_all(b"hello").unwrap();
+    assert_eq!(read_exactly(&mut rig, B, &client, 5), b"hello");
+}
+
+#[test]
+fn a_client_that_came_first_is_connected_at_once() {
+    let mut rig = Rig::new();
+    let name = unique_name();
+    let mut server = NamedPipe::new(&name).unwrap();
+    let mut client = client(&name);
+    rig.register(&mut server, A, BOTH);
+    server.connect().unwrap();
+    rig.register(&mut client, B, BOTH);
+    rig.expect(A, WRITABLE);
+    client.write_all(b"first").unwrap();
+    assert_eq!(read_exactly(&mut rig, A, &server, 5), b"first");
+}
+
+#[test]
+fn a_disconnected_pipe_serves_the_next_client_and_none_of_the_last_ones_bytes() {
+    let mut rig = Rig::new();
+    let (mut server, mut last, name) = pair_of(&mut rig, &NamedPipeOptions::new());
+    for round in 0..20_u8 {
+        // Read ahead, in the pipe, and under way.
+        last.write_all(&[1; 9]).unwrap();
+        rig.expect(A, READABLE);
+        rig.expect(B, WRITABLE);
+        last.write_all(&[2; 9]).unwrap();
+        server.write_all(&[3; 9]).unwrap();
+        server.disconnect().unwrap();
+        expect_would_block(server.connect());
+        let mut next = client(&name);
+        rig.expect(A, WRITABLE);
+        assert!(server.take_error().unwrap().is_none());
+        rig.deregister(&mut last);
+        drop(last);
+        rig.register(&mut next, B, BOTH);
+        rig.expect(B, WRITABLE);
+        next.write_all(&[round + 10]).unwrap();
+        assert_eq!(read_exactly(&mut rig, A, &server, 1), [round + 10]);
+        last = next;
+    }
+}
+
+#[test]
+fn the_end_of_the_stream_is_zero_bytes_as_often_as_one_reads() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    client.write_all(b"last words").unwrap();
+    rig.expect(B, WRITABLE);
+    drop(client);
+    assert_eq!(read_exactly(&mut rig, A, &server, 10), b"last words");
+    loop {
+        match server.read(&mut [0; 4]) {
+            Ok(0) => break,
+            Ok(_) => panic!("more than was written"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        rig.expect(A, READABLE | READ_CLOSED);
+    }
+    for _ in 0..3 {
+        assert_eq!(server.read(&mut [0; 4]).unwrap(), 0);
+    }
+    // What is written now is lost, and the next write says so, or this one.
+    let deadline = Instant::now() + DEADLINE;
+    while server
+        .write(b"x")
+        .map_err(|error| error.kind() == ErrorKind::WouldBlock)
+        != Err(false)
+    {
+        assert!(Instant::now() < deadline);
+        rig.poll_once(QUIET);
+    }
+}
+
+/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there before
+/// the read.
+#[test]
+fn a_message_longer_than_any_buffer_comes_in_pieces_and_whole() {
+    let mut rig = Rig::new();
+    let options = NamedPipeOptions::new().message_mode(true);
+    let (server, mut client, _) = pair_of(&mut rig, &options);
+    for len in [1, 4096, 16_383, 16_384, 16_385, 40_000, 60_000] {
+        let message: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        client.write_all(&message).unwrap();
+        rig.expect(B, WRITABLE);
+        // One that waits in the pipe before it is read, too.
+        client.write_all(&message).unwrap();
+        assert_eq!(
+            read_exactly(&mut rig, A, &server, 2 * len),
+            [&message[..], &message].concat()
+        );
+        expect_would_block((&server).read(&mut [0]));
+        rig.expect(B, WRITABLE);
+    }
+}
+
+#[test]
+fn a_read_gives_bytes_of_one_message_only() {
+    let mut rig = Rig::new();
+    let options = NamedPipeOptions::new().message_mode(true);
+    let (mut server, mut client, _) = pair_of(&mut rig, &options);
+    for message in ["one", "two", "three"] {
+        client.write_all(message.as_bytes()).unwrap();
+        rig.expect(B, WRITABLE);
+    }
+    let mut came = Vec::new();
+    while came.len() < 4 {
+        let mut buffer = [0; 4];
+        match server.read(&mut buffer) {
+            Ok(read) => came.push(String::from_utf8(buffer[..read].to_vec()).unwrap()),
+            Err(error) if is_would_block(&error) => drop(rig.expect(A, READABLE)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(came, ["one", "two", "thre", "e"]);
+}
+
+#[test]
+fn more_than_the_pipe_holds_arrives_whole() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    let bytes: Vec<u8> = (0..1_000_000).map(|i| (i % 251) as u8).collect();
+    assert_eq!(server.write(&bytes).unwrap(), bytes.len());
+    expect_would_block(server.write(b"x"));
+    assert_eq!(read_exactly(&mut rig, B, &client, bytes.len()), bytes);
+    rig.expect(A, WRITABLE);
+    server.write_all(b"x").unwrap();
+}
+
+#[test]
+fn a_write_under_way_survives_the_pipe() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    let bytes = vec![7; 300_000];
+    server.write_all(&bytes).unwrap();
+    drop(server);
+    assert_eq!(read_exactly(&mut rig, B, &client, bytes.len()), bytes);
+    let deadline = Instant::now() + DEADLINE;
+    while (&client).read(&mut [0]).is_err() {
+        assert!(Instant::now() < deadline, "the end never came");
+        rig.poll_once(QUIET);
+    }
+}
+
+#[test]
+fn the_other_end_learns_at_once_that_a_pipe_is_gone() {
+    let mut rig = Rig::new();
+    let mut others = Rig::new();
+    let (server, mut client) = pair(&mut rig);
+    rig.deregister(&mut client);
+    drop(client);
+    let name = unique_name();
+    drop(server);
+    let server = NamedPipe::new(&name).unwrap();
+    let mut client = client_in(&mut others, &name);
+    drop(server);
+    // Nobody polls the server's poller any more.
+    others.expect(B, READABLE);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+}
+
+fn client_in(rig: &mut Rig, name: &str) -> NamedPipe {
+    let mut client = client(name);
+    rig.register(&mut client, B, BOTH);
+    client
+}
+
+#[test]
+fn every_value_of_a_token_comes_back() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    let high = 1 << (usize::BITS - 1);
+    for token in [0, 1, high, high + 1, usize::MAX - 1, usize::MAX].map(Token) {
+        rig.reregister(&mut server, token, BOTH);
+        rig.expect(token, WRITABLE);
+        client.write_all(b"x").unwrap();
+        assert_eq!(read_exactly(&mut rig, token, &server, 1), b"x");
+        server.write_all(b"y").unwrap();
+        rig.expect(token, WRITABLE);
+        assert_eq!(read_exactly(&mut rig, B, &client, 1), b"y");
+    }
+    rig.deregister(&mut server);
+}
+
+#[test]
+fn nothing_is_reported_after_deregister_whatever_is_under_way() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    for _ in 0..50 {
+        client.write_all(b"x").unwrap();
+        server.write_all(b"y").unwrap();
+        rig.deregister(&mut server);
+        for (token, _) in rig.poll_once(Duration::from_millis(1)) {
+            assert_eq!(token, B);
+        }
+        // It goes on as a pipe.
+        while (&server).read(&mut [0; 8]).is_err() {
+            assert!(rig.poll_once(QUIET).iter().all(|(token, _)| *token == B));
+        }
+        rig.register(&mut server, A, BOTH);
+        read_exactly(&mut rig, B, &client, 1);
+        rig.expect(A, WRITABLE);
+    }
+}
+
+#[test]
+fn registering_twice_changing_what_is_not_and_another_poll_are_refused() {
+    let mut rig = Rig::new();
+    let other = Rig::new();
+    let mut pipe = NamedPipe::new(unique_name()).unwrap();
+    expect_error(
+        ErrorKind::NotFound,
+        rig.registry().reregister(&mut pipe, A, BOTH),
+    );
+    expect_error(ErrorKind::NotFound, rig.registry().deregister(&mut pipe));
+    rig.register(&mut pipe, A, BOTH);
+    expect_error(
+        ErrorKind::AlreadyExists,
+        rig.registry().register(&mut pipe, A, BOTH),
+    );
+    rig.deregister(&mut pipe);
+    expect_error(
+        ErrorKind::AlreadyExists,
+        other.registry().register(&mut pipe, A, BOTH),
+    );
+    rig.register(&mut pipe, A, BOTH);
+    rig.expect_nothing();
+}
+
+#[test]
+fn only_what_was_asked_for_is_reported() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    rig.reregister(&mut server, A, Interest::READABLE);
+    rig.expect_nothing();
+    client.write_all(b"x").unwrap();
+    assert!(!rig.expect(A, READABLE).has(WRITABLE));
+    rig.expect(B, WRITABLE);
+    rig.reregister(&mut server, A, Interest::WRITABLE);
+    assert!(!rig.expect(A, WRITABLE).has(READABLE));
+    rig.expect_nothing();
+}
+
+#[test]
+fn level_reports_while_it_is_so_and_one_shot_once() {
+    let mut rig = Rig::new();
+    let (mut server, mut client) = pair(&mut rig);
+    client.write_all(b"xy").unwrap();
+    rig.expect(B, WRITABLE);
+    rig.reregister(&mut server, A, Interest::READABLE.level());
+    for _ in 0..5 {
+        assert_eq!(rig.poll_once(DEADLINE), [(A, READABLE)]);
+    }
+    assert_eq!(drain(&server), b"xy");
+    assert_eq!(rig.poll_once(QUIET), []);
+    rig.reregister(&mut server, A, BOTH.oneshot());
+    rig.expect(A, WRITABLE);
+    client.write_all(b"z").unwrap();
+    rig.expect(B, WRITABLE);
+    rig.expect_nothing();
+    rig.reregister(&mut server, A, BOTH.oneshot());
+    rig.expect(A, READABLE);
+}
+
+#[test]
+fn the_first_instance_is_the_first_and_others_are_made_on_purpose() {
+    let name = unique_name();
+    let _first = NamedPipe::new(&name).unwrap();
+    // Wine does not keep the promise.
+    if let Err(error) = NamedPipe::new(&name) {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    }
+    let further = NamedPipeOptions::new().first_instance(false);
+    let _second = further.create(&name).unwrap();
+    let with_remotes = NamedPipeOptions::new().remote_clients(true);
+    with_remotes.create(unique_name()).unwrap();
+    expect_error(ErrorKind::InvalidInput, NamedPipe::new("\\\\.\\pipe\\a\0b"));
+}
+
+/// Operations of all kinds in random order, and pipes dropped in the midst of them: the debug
+/// allocator of a memory checker, where one runs, finds what is freed too early.
+#[test]
+fn random_operations_end_well() {
+    let mut rig = Rig::new();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |bound: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % bound
+    };
+    for _ in 0..12 {
+        let name = unique_name();
+        let mut server = NamedPipe::new(&name).unwrap();
+        rig.register(&mut server, A, BOTH);
+        let mut other: Option<NamedPipe> = None;
+        let mut buffer = vec![0; 100_000];
+        for _ in 0..400 {
+            match random(12) {
+                0 => drop(server.connect()),
+                1 => drop(server.disconnect()),
+                2 => {
+                    // There is none to open if it has a client, or waits for none.
+                    let opened = OpenOptions::new()
+                        .read(true)
+                        .write(true)
+                        .custom_flags(FILE_FLAG_OVERLAPPED)
+                        .open(&name);
+                    if let Ok(file) = opened {
+                        let mut client = NamedPipe::from(OwnedHandle::from(file));
+                        rig.register(&mut client, B, BOTH);
+                        other = Some(client);
+                    }
+                }
+                3 => other = None,
+                4 | 5 => drop(server.write(&buffer[..random(100_000) as usize])),
+                6 | 7 => drop(server.read(&mut buffer[..random(1000) as usize + 1])),
+                8 => drop(other.as_mut().map(|other| other.write(b"some bytes"))),
+                9 => drop(other.as_mut().map(|other| other.read(&mut [0; 70_000]))),
+                10 => rig.reregister(&mut server, A, BOTH),
+                _ => drop(rig.poll_once(Duration::ZERO)),
+            }
+        }
+        rig.poll_once(Duration::ZERO);
+    }
+}
