@@ -55,7 +55,7 @@ const V0_8: &Line = &Line {
     pins: "compat/dependents-0.8",
 };
 
-/// All dependents on both sides, their documentation's examples included.
+/// All dependents on both sides.
 pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// What a single test binary may take. Tokio's slowest needs half a minute under strace.
@@ -212,6 +212,8 @@ pub(crate) fn quick(context: &Context) -> Result<Note, Stop> {
         ));
         notes.push(format!("{}: {}", package.title(), ours.tally()));
     }
+    notes.push(parity(context)?);
+    notes.push(format!("mio 0.8: {}", shim_0_8(context)?));
     conclude(notes, &differences)
 }
 
@@ -258,6 +260,11 @@ pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
         println!("{row}");
         rows.push(row);
     }
+    if only.is_empty() {
+        readme_0_8(context)?;
+        parity(context)?;
+        fetch(context)?;
+    }
     let table = rows.join("\n");
     println!("\n{HEAD}\n{table}\n");
     let note = format!("{} dependents", rows.len());
@@ -300,6 +307,67 @@ fn compare(
         received.any,
         received.from_source,
     ))
+}
+
+/// The programs that are compiled for both libraries and must see the same.
+fn parity(context: &Context) -> Result<Note, Stop> {
+    let run = cargo_in(context, "compat/parity", "parity").args(["run", "--quiet"]);
+    let log = run.watch()?;
+    Ok(format!(
+        "parity: {}",
+        log.lines().last().unwrap_or_default()
+    ))
+}
+
+/// The tests of the shim for 0.8.
+fn shim_0_8(context: &Context) -> Result<Note, Stop> {
+    let test = cargo_in(context, V0_8.shim, "mio-0.8");
+    test.args(["test", "--all-features"]).run_tests()
+}
+
+/// The program of mio 0.8's README, as its package has it, on the shim for 0.8.
+fn readme_0_8(context: &Context) -> Result<(), Stop> {
+    let failed = |error: std::io::Error| Stop::failed(error.to_string());
+    let by_mio = |one: &&Dependent| std::ptr::eq(one.line, V0_8);
+    let Some(dependent) = DEPENDENTS.iter().find(by_mio) else {
+        return Ok(());
+    };
+    let package = Package::prepare(context, dependent, Side::Mio)?;
+    let manifest = package.folder.join("Cargo.toml");
+    let mio = package::unpacked(context, &manifest, "mio", V0_8.real)?;
+    let readme = std::fs::read_to_string(mio.join("README.md")).map_err(failed)?;
+    let block = readme.split("```rust").nth(1);
+    let program = block.and_then(|rest| rest.split("```").next());
+    let program = program.ok_or_else(|| Stop::failed("mio's README has no program"))?;
+    let folder = context.target_dir("compat").join("readme-0.8");
+    std::fs::create_dir_all(folder.join("src")).map_err(failed)?;
+    std::fs::write(folder.join("src/main.rs"), program).map_err(failed)?;
+    let shim = context.root.join(V0_8.shim);
+    let text = format!(
+        "[workspace]\n[package]\nname = \"readme\"\nedition = \"2021\"\n\
+         [dependencies]\nmio = {{ path = {shim:?}, features = [\"os-poll\", \"net\"] }}\n"
+    );
+    std::fs::write(folder.join("Cargo.toml"), text).map_err(failed)?;
+    let built = context.target_dir("compat").join("mio-0.8");
+    let run = context.cargo().args(["run", "--quiet"]).directory(folder);
+    run.env("CARGO_TARGET_DIR", built)
+        .within(BINARY_LIMIT)
+        .run()
+}
+
+/// reqwest against a local server, over tokio on Litio.
+fn fetch(context: &Context) -> Result<(), Stop> {
+    let fetch = cargo_in(context, "compat/load/on-litio", "load");
+    fetch
+        .args(["run", "--release", "--quiet", "--bin", "fetch"])
+        .run()
+}
+
+/// Cargo in one of the workspaces of `compat`, with a folder of its own for what it builds.
+fn cargo_in(context: &Context, folder: &str, built: &str) -> Command {
+    let built = context.target_dir("compat").join(built);
+    let cargo = context.cargo().directory(context.root.join(folder));
+    cargo.env("CARGO_TARGET_DIR", built)
 }
 
 fn conclude(notes: Vec<String>, differences: &[String]) -> Result<Note, Stop> {

@@ -12,6 +12,7 @@ mod wine;
 
 pub(crate) use links::act_as_linker;
 
+use crate::compat;
 use crate::step::{Context, Hosts, Note, Step, Stop, Tier};
 use crate::targets;
 
@@ -86,6 +87,12 @@ pub(crate) const ALL: &[Step] = &[
         emulated::s390x,
     ),
     linux(
+        "compat",
+        "what drives I/O of tokio and others passes on Litio as on mio; parity with mio",
+        12,
+        compat::quick,
+    ),
+    linux(
         "syscalls",
         "a message costs the system calls of a hand-written loop, under strace",
         8,
@@ -139,6 +146,13 @@ pub(crate) const ALL: &[Step] = &[
         "test programs of systems that cannot run here link",
         30,
         links::links,
+    )
+    .full(),
+    linux(
+        "compat-full",
+        "dependents' own tests, all of them, on mio and on Litio",
+        compat::LIMIT.as_secs() / 60,
+        |context| compat::full(context, &[]),
     )
     .full(),
     any(
