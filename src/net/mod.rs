@@ -82,6 +82,7 @@
 
 mod tcp_listener;
 mod tcp_stream;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod udp_socket;
 #[cfg(unix)]
 mod unix_datagram;
@@ -92,6 +93,7 @@ mod unix_stream;
 
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub use udp_socket::UdpSocket;
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;

@@ -6,6 +6,7 @@ use std::net::{self, Shutdown, SocketAddr};
 use super::{debug_as_std, into_std, operations, reads, source, writes};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 use crate::sys::socket::tcp;
 
 /// A TCP connection.
@@ -129,6 +130,7 @@ impl TcpStream {
     /// # Examples
     ///
     /// See [the type's](TcpStream#examples).
+    #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
     pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         tcp::connect(address).map(TcpStream::from_std)
     }

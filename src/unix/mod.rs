@@ -8,9 +8,6 @@
 // Descriptors change hands here.
 #![allow(unsafe_code)]
 
-mod fd;
 pub mod pipe;
-mod queue_fd;
-mod source_fd;
 
-pub use source_fd::SourceFd;
+pub use crate::fd::SourceFd;
