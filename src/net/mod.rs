@@ -80,6 +80,7 @@
 //! # }
 //! ```
 
+pub mod datagrams;
 mod tcp_listener;
 mod tcp_stream;
 mod udp_socket;
