@@ -80,6 +80,7 @@
 //! # }
 //! ```
 
+pub mod datagrams;
 mod tcp_listener;
 mod tcp_stream;
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
