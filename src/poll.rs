@@ -115,7 +115,8 @@ impl Poll {
     /// at once.
     ///
     /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
-    /// that did not concern it, need not work out what is left of its time.
+    /// that did not concern it, need not work out what is left of its time. And unlike `poll` it
+    /// never returns early without events: `Ok` and no events means that the instant has come.
     ///
     /// # Errors
     ///
@@ -137,10 +138,17 @@ impl Poll {
     /// # }
     /// ```
     pub fn poll_until(&mut self, events: &mut Events, deadline: Instant) -> io::Result<()> {
-        self.poll(
-            events,
-            Some(deadline.saturating_duration_since(Instant::now())),
-        )
+        let mut now = Instant::now();
+        loop {
+            self.poll(events, Some(deadline.saturating_duration_since(now)))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+            now = Instant::now();
+            if now >= deadline {
+                return Ok(());
+            }
+        }
     }
 
     /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at
