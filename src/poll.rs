@@ -12,8 +12,12 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 /// Waits for events of all the [sources](crate::event::Source) registered with it.
 ///
 /// One thread polls at a time; any thread may register through a [`Registry`] or wake through a
-/// [`Waker`](crate::Waker) meanwhile, with effect at once. Dropping the `Poll` closes the event
-/// queue; sources stay usable, unregistered.
+/// [`Waker`](crate::Waker) meanwhile, with effect at once.
+///
+/// Dropping the `Poll` leaves its sources open and usable; nothing reports them any more. They stay
+/// registered: to register one with another `Poll`, deregister it first, afterwards with a clone of
+/// the [`Registry`]. The event queue closes when its registries and wakers (and, where
+/// registrations are tracked, its sources) are gone as well.
 ///
 /// # Examples
 ///
