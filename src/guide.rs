@@ -165,7 +165,7 @@ pub mod draining {}
 ///
 /// - `WouldBlock` after an event is no error. Wait for the next.
 /// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at the
-///   emptiness of `events`.
+///   emptiness of `events`; or call [`poll_until`](crate::Poll::poll_until), which does so itself.
 /// - What [`Event`](crate::event::Event) tells beyond readable and writable are hints.
 ///   [`is_read_closed`](crate::event::Event::is_read_closed) and
 ///   [`is_write_closed`](crate::event::Event::is_write_closed) are never wrong when set, but need
@@ -536,7 +536,9 @@ pub mod errors {}
 /// # }
 /// ```
 ///
-/// **Dropping the `Poll`** leaves its sources open and usable; nothing reports them any more.
+/// **Dropping the `Poll`** leaves its sources open and usable; nothing reports them any more. A
+/// source that is to go to another `Poll` is deregistered first, or later with a clone of the
+/// [`Registry`](crate::Registry).
 ///
 /// # The end of a stream
 ///

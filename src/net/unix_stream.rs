@@ -6,8 +6,7 @@ use std::path::Path;
 
 #[cfg(unix)]
 use super::into_std;
-use super::{debug_as_std, operations, reads, source, writes};
-use crate::interest::Interest;
+use super::{debug_as_std, operations, reads, rearm_if_connecting, source, writes};
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 use crate::sys::socket::unix::net::{self, SocketAddr};
@@ -196,16 +195,12 @@ impl UnixStream {
     #[doc(alias = "getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         let result = self.inner.get().peer_addr();
-        if let Err(error) = &result {
-            if error.kind() == io::ErrorKind::NotConnected {
-                self.inner.rearm(Interest::WRITABLE)?;
-            }
-        }
+        rearm_if_connecting(&self.inner, &result)?;
         result
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none, the source is armed again for writing: the stream may still be connecting.
+    /// is none and the stream is still connecting, the source is armed again for writing.
     ///
     /// # Errors
     ///
@@ -225,8 +220,8 @@ impl UnixStream {
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let taken = self.inner.get().take_error()?;
-        if taken.is_none() {
-            self.inner.rearm(Interest::WRITABLE)?;
+        if taken.is_none() && IoSource::<net::UnixStream>::IS_REARMED {
+            rearm_if_connecting(&self.inner, &self.inner.get().peer_addr())?;
         }
         Ok(taken)
     }

@@ -60,6 +60,12 @@ pub(crate) const ALL: &[Step] = &[
         examples::examples,
     ),
     // The same promises elsewhere.
+    any(
+        "release",
+        "the suites in a release build",
+        10,
+        suites::release,
+    ),
     unix("poll", "the suites on poll(2), forced", 10, suites::poll),
     any(
         "loom",
