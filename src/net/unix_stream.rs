@@ -25,11 +25,11 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// # Examples
 ///
 /// ```
+/// # #[cfg(unix)] fn main() -> std::io::Result<()> {
 /// use litio::net::UnixStream;
 /// use litio::{Events, Interest, Poll, Token};
 /// use std::io::{Read, Write};
 ///
-/// # fn main() -> std::io::Result<()> {
 /// let (mut ours, mut theirs) = UnixStream::pair()?;
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(8);
@@ -42,6 +42,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// assert_eq!(&buffer[..5], b"hello");
 /// # Ok(())
 /// # }
+/// # #[cfg(not(unix))] fn main() {}
 /// ```
 pub struct UnixStream {
     inner: IoSource<net::UnixStream>,
@@ -108,14 +109,15 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     /// ours.set_nonblocking(true)?;
     /// let ours = UnixStream::from_std(ours);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
@@ -161,13 +163,14 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.local_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -184,13 +187,14 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.peer_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
@@ -209,13 +213,14 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.take_error()?.is_none());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -236,16 +241,17 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     /// use std::io::Read;
     /// use std::net::Shutdown;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, mut theirs) = UnixStream::pair()?;
     /// ours.shutdown(Shutdown::Write)?;
     /// assert_eq!(theirs.read(&mut [0; 16])?, 0);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get().shutdown(how)
@@ -257,12 +263,12 @@ impl UnixStream {
         /// Reading by other means, here std's:
         ///
         /// ```
+        /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
         /// use litio::Interest;
         /// use litio::net::UnixStream;
         /// use std::io::Read;
         /// use std::os::fd::AsFd;
         ///
-        /// # fn main() -> std::io::Result<()> {
         /// let (ours, _theirs) = UnixStream::pair()?;
         /// let mut same = std::os::unix::net::UnixStream::from(ours.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
@@ -270,6 +276,7 @@ impl UnixStream {
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
+        /// # #[cfg(not(unix))] fn main() {}
         /// ```
     }
 }
