@@ -719,10 +719,7 @@ mod tests {
     fn a_descriptor_closed_while_registered_is_forgotten() {
         let mut rig = Rig::new();
         let (ours, theirs) = pair();
-        // A number that no other test of this process comes upon by itself.
-        // SAFETY: F_DUPFD_CLOEXEC takes a number.
-        let fd =
-            check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900) }).unwrap();
+        let fd = crate::sys::high_numbers::duplicate(&ours).into_raw_fd();
         rig.selector.register(fd, Token(7), R).unwrap();
         assert_eq!(rig.select(Duration::ZERO), []);
         // SAFETY: nobody else has this descriptor.
