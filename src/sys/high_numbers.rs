@@ -1,7 +1,7 @@
 //! Descriptors with numbers of their own, for tests that close one which is registered.
 //!
-//! A number that is closed is given to whatever is opened next, and tests run beside each other. The
-//! highest numbers are given only to those who ask for them.
+//! A number that is closed is given to whatever is opened next, and tests run beside each other.
+//! The highest numbers are given only to those who ask for them.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
