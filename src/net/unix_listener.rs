@@ -127,6 +127,7 @@ impl UnixListener {
     /// # }
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(listener: net::UnixListener) -> UnixListener {
         UnixListener {
             inner: IoSource::new(listener),

@@ -118,6 +118,7 @@ impl UnixStream {
     /// # }
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
         UnixStream {
             inner: IoSource::new(stream),
