@@ -123,6 +123,7 @@ impl UnixDatagram {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(socket: net::UnixDatagram) -> UnixDatagram {
         UnixDatagram {
             inner: IoSource::new(socket),

@@ -120,6 +120,7 @@ impl UnixStream {
     /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
         UnixStream {
             inner: IoSource::new(stream),

@@ -8,8 +8,8 @@
 //!
 //! # The table and the list
 //!
-//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and
-//! poll(2) runs without the lock. Who changes an entry notes its descriptor in `changed`, once, and
+//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and the
+//! poller waits without the lock. Who changes an entry notes its descriptor in `changed`, once, and
 //! the poller carries the changes into its list before it sleeps: the cost is that of what changed,
 //! never of what is registered. A descriptor of which nothing is wanted is not in the list at all,
 //! for POLLHUP and POLLERR come unasked and would end every wait at once. (Negative numbers in its
