@@ -57,6 +57,7 @@ mod trace;
 // Under loom the wakes work only inside of a model.
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
+mod datagram;
 mod events;
 #[cfg(not(windows))]
 mod fd;

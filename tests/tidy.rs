@@ -18,7 +18,7 @@ use std::{fmt, fs};
 const FLOORS: &[&[&str]] = &[
     &["trace"],
     &["token", "interest"],
-    &["events"],
+    &["events", "datagram"],
     &["wake_state"],
     // Only what every part of `sys` calls; its parts are rooms of their own.
     &["sys"],

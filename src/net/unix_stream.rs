@@ -6,8 +6,7 @@ use std::path::Path;
 
 #[cfg(unix)]
 use super::into_std;
-use super::{debug_as_std, operations, reads, source, writes};
-use crate::interest::Interest;
+use super::{debug_as_std, operations, reads, rearm_if_connecting, source, writes};
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 use crate::sys::socket::unix::net::{self, SocketAddr};
@@ -26,11 +25,11 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// # Examples
 ///
 /// ```
+/// # #[cfg(unix)] fn main() -> std::io::Result<()> {
 /// use litio::net::UnixStream;
 /// use litio::{Events, Interest, Poll, Token};
 /// use std::io::{Read, Write};
 ///
-/// # fn main() -> std::io::Result<()> {
 /// let (mut ours, mut theirs) = UnixStream::pair()?;
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(8);
@@ -43,6 +42,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// assert_eq!(&buffer[..5], b"hello");
 /// # Ok(())
 /// # }
+/// # #[cfg(not(unix))] fn main() {}
 /// ```
 pub struct UnixStream {
     inner: IoSource<net::UnixStream>,
@@ -109,14 +109,15 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     /// ours.set_nonblocking(true)?;
     /// let ours = UnixStream::from_std(ours);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
@@ -162,13 +163,14 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.local_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -185,27 +187,24 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.peer_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         let result = self.inner.get().peer_addr();
-        if let Err(error) = &result {
-            if error.kind() == io::ErrorKind::NotConnected {
-                self.inner.rearm(Interest::WRITABLE)?;
-            }
-        }
+        rearm_if_connecting(&self.inner, &result)?;
         result
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none, the source is armed again for writing: the stream may still be connecting.
+    /// is none and the stream is still connecting, the source is armed again for writing.
     ///
     /// # Errors
     ///
@@ -214,19 +213,20 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.take_error()?.is_none());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let taken = self.inner.get().take_error()?;
-        if taken.is_none() {
-            self.inner.rearm(Interest::WRITABLE)?;
+        if taken.is_none() && IoSource::<net::UnixStream>::IS_REARMED {
+            rearm_if_connecting(&self.inner, &self.inner.get().peer_addr())?;
         }
         Ok(taken)
     }
@@ -241,16 +241,17 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     /// use std::io::Read;
     /// use std::net::Shutdown;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, mut theirs) = UnixStream::pair()?;
     /// ours.shutdown(Shutdown::Write)?;
     /// assert_eq!(theirs.read(&mut [0; 16])?, 0);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get().shutdown(how)
@@ -262,12 +263,12 @@ impl UnixStream {
         /// Reading by other means, here std's:
         ///
         /// ```
+        /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
         /// use litio::Interest;
         /// use litio::net::UnixStream;
         /// use std::io::Read;
         /// use std::os::fd::AsFd;
         ///
-        /// # fn main() -> std::io::Result<()> {
         /// let (ours, _theirs) = UnixStream::pair()?;
         /// let mut same = std::os::unix::net::UnixStream::from(ours.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
@@ -275,6 +276,7 @@ impl UnixStream {
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
+        /// # #[cfg(not(unix))] fn main() {}
         /// ```
     }
 }

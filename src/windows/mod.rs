@@ -1,5 +1,5 @@
-//! What only Windows has: named pipes, raw sockets as sources, the handle of the completion port,
-//! and sockets going in and out of every type of [`net`](crate::net).
+//! What only Windows has: named pipes, raw sockets and waitable handles as sources, the handle of
+//! the completion port, and sockets going in and out of every type of [`net`](crate::net).
 //!
 //! Every socket has `AsSocket`, `AsRawSocket`, `FromRawSocket`, `IntoRawSocket`,
 //! `From<OwnedSocket>` and `From<…> for OwnedSocket`. Taking a socket changes nothing about it:
@@ -12,10 +12,12 @@
 mod named_pipe;
 mod port_handle;
 mod socket;
+mod source_handle;
 mod source_socket;
 mod udp;
 
 pub use crate::sys::socket::unix::net::SocketAddr as UnixSocketAddr;
 pub use named_pipe::{NamedPipe, NamedPipeOptions};
+pub use source_handle::SourceHandle;
 pub use source_socket::SourceSocket;
 pub use udp::UdpSocketExt;

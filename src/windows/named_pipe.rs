@@ -591,7 +591,7 @@ impl State {
         match &self.selector {
             Some(own) if !Arc::ptr_eq(own, selector) => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                "a named pipe belongs to the first `Poll` it was registered with; make another pipe",
+                "a pipe belongs to the first `Poll` it was registered with; make another pipe",
             )),
             _ => Ok(()),
         }

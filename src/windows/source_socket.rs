@@ -25,7 +25,7 @@ use crate::token::Token;
 ///
 /// # Errors
 ///
-/// Those of [`Registry`](crate::Registry). `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
+/// Those of [`Registry`]. `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
 /// socket, or closed.
 ///
 /// # Examples

@@ -59,7 +59,7 @@ enum Task {
         /// With --quick: run them on real mio instead and write the lists
         #[arg(long, requires = "quick")]
         record: bool,
-        /// Names of packages; all when none is given
+        /// Names of packages, as `tokio` or `tokio@0.8` for that line of mio; all when none is given
         dependents: Vec<String>,
     },
     /// Check CHANGELOG.md and print what the next release brings

@@ -22,6 +22,7 @@ use std::os::fd::OwnedFd;
 use libc::c_int;
 
 mod address;
+mod plain_batch;
 mod posix;
 pub(crate) mod tcp;
 pub(crate) mod udp;
@@ -69,6 +70,77 @@ mod dialect {
     ))]
     pub(super) use super::flags::{accept, pair, pipe, socket};
 }
+
+// Control messages: where the system has them
+
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+pub(crate) mod control;
+
+/// Keeps its items where the system has control messages, and drops them elsewhere.
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+#[allow(unused_macros)]
+macro_rules! if_control_messages {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Keeps its items where the system has control messages, and drops them elsewhere.
+#[cfg(not(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+)))]
+#[allow(unused_macros)]
+macro_rules! if_control_messages {
+    ($($item:item)*) => {};
+}
+
+#[allow(unused_imports)] // used by `unix` only
+pub(crate) use if_control_messages;
+
+// Many datagrams per call
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) mod batch;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+pub(crate) use plain_batch as batch;
 
 /// Makes a pipe: the end that reads, then the end that writes.
 ///

@@ -44,7 +44,7 @@ pub(super) fn connect<T>(socket: &OwnedFd, address: &Address<T>) -> io::Result<(
 
 /// Sets a socket option that is an `int`.
 pub(super) fn set_option(
-    socket: &OwnedFd,
+    socket: &impl AsRawFd,
     level: c_int,
     option: c_int,
     value: c_int,

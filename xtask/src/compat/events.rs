@@ -1,7 +1,8 @@
 //! How many tests receive an event at all: a suite that never polls would pass on anything.
 //!
-//! Each binary runs once more under strace, its tests one after the other. The harness prints a test's name before it
-//! starts, so the events that epoll hands out belong to the name printed last. Nothing in the tested program changes.
+//! Each binary runs once more under strace, its tests one after the other. The harness prints a
+//! test's name before it starts, so the events that epoll hands out belong to the name printed
+//! last. Nothing in the tested program changes.
 
 use std::collections::BTreeSet;
 use std::ops::AddAssign;

@@ -1,10 +1,13 @@
-//! The certificate: dependents of mio run their own tests on mio and on Litio, and the results are compared one by one.
+//! The certificate: dependents of mio run their own tests on mio and on Litio, and the results are
+//! compared one by one.
 //!
-//! The dependents are published packages, pinned in `compat/dependents`. Each is copied into a folder below
-//! `target/compat`, once for each side, with the patch that decides which `mio` it gets, and with the lock file that its
-//! package carries. A test that one side passes and the other does not is a failure.
+//! The dependents are published packages, pinned in `compat/dependents`. Each is copied into a
+//! folder below `target/compat`, once for each side, with the patch that decides which `mio` it
+//! gets, and with the lock file that its package carries. A test that one side passes and the other
+//! does not is a failure.
 //!
-//! The quick run knows only Litio: it compares with a list of what real mio does (`--record` writes it).
+//! The quick run knows only Litio: it compares with a list of what real mio does (`--record` writes
+//! it).
 
 mod events;
 mod package;
@@ -22,6 +25,7 @@ use self::results::Results;
 
 /// A version of mio that Litio stands in for.
 struct Line {
+    name: &'static str,
     /// What every version of the line begins with.
     prefix: &'static str,
     /// The release of real mio to compare with.
@@ -34,6 +38,7 @@ struct Line {
 }
 
 const V1: &Line = &Line {
+    name: "1",
     prefix: "1.",
     real: "1.2.5",
     shim: "crates/mio",
@@ -42,6 +47,7 @@ const V1: &Line = &Line {
 };
 
 const V0_8: &Line = &Line {
+    name: "0.8",
     prefix: "0.8.",
     real: "0.8.11",
     shim: "compat/mio-0.8",
@@ -49,14 +55,14 @@ const V0_8: &Line = &Line {
     pins: "compat/dependents-0.8",
 };
 
-/// All dependents on both sides, their documentation's examples included.
+/// All dependents on both sides.
 pub(crate) const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// What a single test binary may take. Tokio's slowest needs half a minute under strace.
 const BINARY_LIMIT: Duration = Duration::from_secs(300);
 
-/// How often a failed test is tried again, alone: some of the dependents' tests have deadlines that a busy machine
-/// misses, on either side.
+/// How often a failed test is tried again, alone: some of the dependents' tests have deadlines that
+/// a busy machine misses, on either side.
 const RETRIES_MAX: u32 = 2;
 
 /// A package that depends on mio.
@@ -66,10 +72,10 @@ struct Dependent {
     /// Features and targets whose tests concern mio.
     flags: &'static [&'static str],
     quick: Quick,
-    /// Whether the examples in its documentation are run too, in the full run.
-    has_doc_tests: bool,
     /// Programs that its tests start, by Debian's package of the same name.
     programs: &'static [&'static str],
+    /// Locked packages whose locked version admits no later mio.
+    outdated: &'static [&'static str],
     /// Unpublished packages that its tests need: folders of the workspace that pins it.
     stand_ins: &'static [&'static str],
 }
@@ -95,8 +101,8 @@ impl Dependent {
             line,
             flags,
             quick: Quick::Nothing,
-            has_doc_tests: false,
             programs: &[],
+            outdated: &[],
             stand_ins: &[],
         }
     }
@@ -106,13 +112,13 @@ impl Dependent {
         self
     }
 
-    const fn with_doc_tests(mut self) -> Self {
-        self.has_doc_tests = true;
+    const fn with_programs(mut self, programs: &'static [&'static str]) -> Self {
+        self.programs = programs;
         self
     }
 
-    const fn with_programs(mut self, programs: &'static [&'static str]) -> Self {
-        self.programs = programs;
+    const fn with_outdated(mut self, outdated: &'static [&'static str]) -> Self {
+        self.outdated = outdated;
         self
     }
 
@@ -134,11 +140,11 @@ const TOKIO_IO: &[&str] = &[
     "rt_",
 ];
 
-/// `--lib` and `--tests` leave out what the packages also carry: programs to look at and to measure.
+/// `--lib` and `--tests` leave out what the packages also carry: programs to look at and to
+/// measure.
 const DEPENDENTS: &[Dependent] = &[
     Dependent::on(V1, "tokio", &["--features", "full", "--lib", "--tests"])
-        .with_quick(Quick::Tests(TOKIO_IO))
-        .with_doc_tests(),
+        .with_quick(Quick::Tests(TOKIO_IO)),
     Dependent::on(
         V1,
         "tokio-util",
@@ -169,7 +175,8 @@ const DEPENDENTS: &[Dependent] = &[
         "netlink-sys",
         &["--features", "mio_socket,tokio_socket", "--lib"],
     ),
-    Dependent::on(V1, "crossterm", &["--features", "event-stream", "--lib"]),
+    Dependent::on(V1, "crossterm", &["--features", "event-stream", "--lib"])
+        .with_outdated(&["signal-hook-mio"]),
     Dependent::on(V1, "actix-server", &["--lib", "--tests"]),
     Dependent::on(V0_8, "message-io", &["--lib", "--tests"]),
     Dependent::on(V0_8, "notify", &["--lib"]),
@@ -205,6 +212,8 @@ pub(crate) fn quick(context: &Context) -> Result<Note, Stop> {
         ));
         notes.push(format!("{}: {}", package.title(), ours.tally()));
     }
+    notes.push(parity(context)?);
+    notes.push(format!("mio 0.8: {}", shim_0_8(context)?));
     conclude(notes, &differences)
 }
 
@@ -241,13 +250,20 @@ pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
     let mut rows = Vec::new();
     let mut differences = Vec::new();
     for dependent in DEPENDENTS {
-        if !only.is_empty() && !only.iter().any(|name| name == dependent.name) {
+        let title = format!("{}@{}", dependent.name, dependent.line.name);
+        let is_named = |name: &String| *name == dependent.name || *name == title;
+        if !only.is_empty() && !only.iter().any(is_named) {
             continue;
         }
         tools::debian(context, dependent.programs, dependent.programs)?;
         let row = compare(context, dependent, &mut differences)?;
         println!("{row}");
         rows.push(row);
+    }
+    if only.is_empty() {
+        readme_0_8(context)?;
+        parity(context)?;
+        fetch(context)?;
     }
     let table = rows.join("\n");
     println!("\n{HEAD}\n{table}\n");
@@ -268,10 +284,7 @@ fn compare(
     let run = |side| -> Result<(Package, Vec<Binary>, Results), Stop> {
         let package = Package::prepare(context, dependent, side)?;
         let binaries = package.build(context, dependent.flags)?;
-        let mut results = run_all(context, &package, &binaries)?;
-        if dependent.has_doc_tests {
-            results.merge(run_docs(context, &package, dependent)?);
-        }
+        let results = run_all(context, &package, &binaries)?;
         Ok((package, binaries, results))
     };
     let (_, _, theirs) = run(Side::Mio)?;
@@ -294,6 +307,67 @@ fn compare(
         received.any,
         received.from_source,
     ))
+}
+
+/// The programs that are compiled for both libraries and must see the same.
+fn parity(context: &Context) -> Result<Note, Stop> {
+    let run = cargo_in(context, "compat/parity", "parity").args(["run", "--quiet"]);
+    let log = run.watch()?;
+    Ok(format!(
+        "parity: {}",
+        log.lines().last().unwrap_or_default()
+    ))
+}
+
+/// The tests of the shim for 0.8.
+fn shim_0_8(context: &Context) -> Result<Note, Stop> {
+    let test = cargo_in(context, V0_8.shim, "mio-0.8");
+    test.args(["test", "--all-features"]).run_tests()
+}
+
+/// The program of mio 0.8's README, as its package has it, on the shim for 0.8.
+fn readme_0_8(context: &Context) -> Result<(), Stop> {
+    let failed = |error: std::io::Error| Stop::failed(error.to_string());
+    let by_mio = |one: &&Dependent| std::ptr::eq(one.line, V0_8);
+    let Some(dependent) = DEPENDENTS.iter().find(by_mio) else {
+        return Ok(());
+    };
+    let package = Package::prepare(context, dependent, Side::Mio)?;
+    let manifest = package.folder.join("Cargo.toml");
+    let mio = package::unpacked(context, &manifest, "mio", V0_8.real)?;
+    let readme = std::fs::read_to_string(mio.join("README.md")).map_err(failed)?;
+    let block = readme.split("```rust").nth(1);
+    let program = block.and_then(|rest| rest.split("```").next());
+    let program = program.ok_or_else(|| Stop::failed("mio's README has no program"))?;
+    let folder = context.target_dir("compat").join("readme-0.8");
+    std::fs::create_dir_all(folder.join("src")).map_err(failed)?;
+    std::fs::write(folder.join("src/main.rs"), program).map_err(failed)?;
+    let shim = context.root.join(V0_8.shim);
+    let text = format!(
+        "[workspace]\n[package]\nname = \"readme\"\nedition = \"2021\"\n\
+         [dependencies]\nmio = {{ path = {shim:?}, features = [\"os-poll\", \"net\"] }}\n"
+    );
+    std::fs::write(folder.join("Cargo.toml"), text).map_err(failed)?;
+    let built = context.target_dir("compat").join("mio-0.8");
+    let run = context.cargo().args(["run", "--quiet"]).directory(folder);
+    run.env("CARGO_TARGET_DIR", built)
+        .within(BINARY_LIMIT)
+        .run()
+}
+
+/// reqwest against a local server, over tokio on Litio.
+fn fetch(context: &Context) -> Result<(), Stop> {
+    let fetch = cargo_in(context, "compat/load/on-litio", "load");
+    fetch
+        .args(["run", "--release", "--quiet", "--bin", "fetch"])
+        .run()
+}
+
+/// Cargo in one of the workspaces of `compat`, with a folder of its own for what it builds.
+fn cargo_in(context: &Context, folder: &str, built: &str) -> Command {
+    let built = context.target_dir("compat").join(built);
+    let cargo = context.cargo().directory(context.root.join(folder));
+    cargo.env("CARGO_TARGET_DIR", built)
 }
 
 fn conclude(notes: Vec<String>, differences: &[String]) -> Result<Note, Stop> {
@@ -338,7 +412,8 @@ fn run_all(context: &Context, package: &Package, binaries: &[Binary]) -> Result<
         let output = launch(context, package, binary, &[]).output();
         let mut results = match output {
             Ok(output) => results::parse(&binary.label, &String::from_utf8_lossy(&output.stdout)),
-            // Killed at its limit: the tests that it has not run are missing on this side, and so differ.
+            // Killed at its limit: the tests that it has not run are missing on this side, and so
+            // differ.
             Err(Stop::Failed(why)) => {
                 eprintln!("{why}");
                 Results::default()
@@ -373,19 +448,4 @@ fn in_package(command: Command, package: &Package) -> Command {
     command
         .directory(&package.folder)
         .env("CARGO_MANIFEST_DIR", &package.folder)
-}
-
-fn run_docs(context: &Context, package: &Package, dependent: &Dependent) -> Result<Results, Stop> {
-    let args = ["test", "--doc", "--locked", "--no-fail-fast"];
-    let is_target = |flag: &&str| matches!(*flag, "--lib" | "--tests");
-    let flags = dependent
-        .flags
-        .iter()
-        .copied()
-        .filter(|flag| !is_target(flag));
-    let docs = package.cargo(context).args(args).args(flags).output()?;
-    let log = String::from_utf8_lossy(&docs.stdout);
-    let results = results::parse("docs", &log);
-    println!("  docs: {}", results.tally());
-    Ok(results)
 }

@@ -13,6 +13,7 @@ use super::{Dependent, Line, Side};
 pub(crate) struct Package {
     name: &'static str,
     line: &'static Line,
+    outdated: &'static [&'static str],
     stand_ins: &'static [&'static str],
     version: String,
     side: Side,
@@ -27,19 +28,22 @@ pub(crate) struct Binary {
 }
 
 impl Package {
-    /// Copies the package that the line's workspace pins, unless that has been done, and proves which `mio` it gets.
+    /// Copies the package that the line's workspace pins, unless that has been done, and proves
+    /// which `mio` it gets.
     pub(crate) fn prepare(
         context: &Context,
         dependent: &Dependent,
         side: Side,
     ) -> Result<Package, Stop> {
-        let source = published(context, dependent.line, dependent.name)?;
-        let version = version_of(&source, dependent.name);
+        let version = pinned(context, dependent.line, dependent.name)?;
+        let manifest = context.root.join(dependent.line.pins).join("Cargo.toml");
+        let source = unpacked(context, &manifest, dependent.name, &version)?;
         let folder = format!("{}-{version}", dependent.name);
         let folder = context.target_dir("compat").join(side.name()).join(folder);
         let package = Package {
             name: dependent.name,
             line: dependent.line,
+            outdated: dependent.outdated,
             stand_ins: dependent.stand_ins,
             version,
             side,
@@ -61,21 +65,23 @@ impl Package {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Cargo in the package's folder. Both sides share a folder of compiled dependencies; the package itself and what
-    /// depends on `mio` differ by path and version, and so have files of their own.
+    /// Cargo in the package's folder. Both sides share a folder of compiled dependencies; the
+    /// package itself and what depends on `mio` differ by path and version, and so have files of
+    /// their own.
     pub(crate) fn cargo(&self, context: &Context) -> Command {
         let built = context.target_dir("compat").join("build");
         let cargo = context.cargo().directory(&self.folder);
         cargo.env("CARGO_TARGET_DIR", built)
     }
 
-    /// Builds the tests that the flags select and answers their binaries in the order of their labels.
+    /// Builds the tests that the flags select and answers their binaries in the order of their
+    /// labels.
     pub(crate) fn build(
         &self,
         context: &Context,
         flags: &[impl AsRef<str>],
     ) -> Result<Vec<Binary>, Stop> {
-        let args = ["test", "--no-run", "--locked"];
+        let args = ["test", "--no-run"];
         let format = "--message-format=json-render-diagnostics";
         let flags = flags.iter().map(|flag| flag.as_ref().to_string());
         let build = self.cargo(context).args(args).arg(format).args(flags);
@@ -140,6 +146,10 @@ impl Package {
                 update(format!("{}@{version}", self.name)).run()?;
             }
         }
+        for name in self.outdated {
+            update((*name).to_string()).run()?;
+        }
+        let lock = read(&self.folder.join("Cargo.lock"))?;
         for version in locked_versions(&lock, "mio") {
             if version.starts_with(self.line.prefix) {
                 let update = update(format!("mio@{version}"));
@@ -154,7 +164,7 @@ impl Package {
 
     /// Makes sure that this side's `mio` is in the dependency graph, and no other of its line.
     fn prove(&self, context: &Context, dependent: &Dependent) -> Result<(), Stop> {
-        let args = ["tree", "--locked", "--prefix", "none", "--format", "{p}"];
+        let args = ["tree", "--prefix", "none", "--format", "{p}"];
         let mut tree = self.cargo(context).args(args);
         let is_feature = |flag: &&&str| flag.contains("features");
         let mut flags = dependent.flags.iter();
@@ -209,50 +219,41 @@ impl Package {
     }
 }
 
-/// The folder into which cargo has unpacked the published package.
-fn published(context: &Context, line: &Line, name: &str) -> Result<PathBuf, Stop> {
-    let manifest = context.root.join(line.pins).join("Cargo.toml");
-    let args = ["metadata", "--locked", "--format-version", "1"];
+/// The version that the line's workspace pins: `name = "=1.2.3"`, or `version = "=1.2.3"` among more.
+fn pinned(context: &Context, line: &Line, name: &str) -> Result<String, Stop> {
+    let text = read(&context.root.join(line.pins).join("Cargo.toml"))?;
+    let mut entries = text.lines().filter_map(|entry| entry.split_once(" = "));
+    let version = entries
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.split("\"=").nth(1)?.split('"').next());
+    let missing = || Stop::failed(format!("{} does not pin {name}", line.pins));
+    version.map(ToString::to_string).ok_or_else(missing)
+}
+
+/// The folder into which cargo has unpacked a package that the manifest's workspace depends on.
+pub(crate) fn unpacked(
+    context: &Context,
+    manifest: &Path,
+    name: &str,
+    version: &str,
+) -> Result<PathBuf, Stop> {
     let metadata = context
         .cargo()
-        .args(args)
+        .args(["metadata", "--format-version", "1"])
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .arg("--manifest-path")
         .arg(manifest)
         .output()?;
     let text = String::from_utf8_lossy(&metadata.stdout);
-    let folders = text
+    let wanted = format!("{name}-{version}");
+    let mut folders = text
         .split(r#""manifest_path":""#)
-        .skip(1)
         .filter_map(|rest| Path::new(rest.split('"').next()?).parent());
-    // Other packages' names may go on behind a dash, but not with a digit.
-    let is_wanted = |folder: &&Path| {
-        let file = folder.file_name().unwrap_or_default().to_string_lossy();
-        let version = file.strip_prefix(name).and_then(|v| v.strip_prefix('-'));
-        version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
-            && pins(context, line, name, version.unwrap_or_default())
-    };
-    let found = folders.into_iter().find(is_wanted).map(Path::to_path_buf);
-    found.ok_or_else(|| {
-        Stop::missing(format!(
-            "{name}: cargo did not get its package: {}",
-            String::from_utf8_lossy(&metadata.stderr).trim()
-        ))
+    let found = folders.find(|folder| folder.ends_with(&wanted));
+    found.map(Path::to_path_buf).ok_or_else(|| {
+        let why = String::from_utf8_lossy(&metadata.stderr);
+        Stop::missing(format!("{wanted}: cargo did not get it: {}", why.trim()))
     })
-}
-
-/// Whether the line's workspace names this very version.
-fn pins(context: &Context, line: &Line, name: &str, version: &str) -> bool {
-    let manifest = context.root.join(line.pins).join("Cargo.toml");
-    let text = fs::read_to_string(manifest).unwrap_or_default();
-    let pin = format!("\"={version}\"");
-    text.lines()
-        .any(|line| line.split(" = ").next() == Some(name) && line.contains(&pin))
-}
-
-fn version_of(folder: &Path, name: &str) -> String {
-    let file = folder.file_name().unwrap_or_default().to_string_lossy();
-    file[name.len() + 1..].to_string()
 }
 
 /// The versions of a package that a lock file names.

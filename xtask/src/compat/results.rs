@@ -145,8 +145,8 @@ impl Results {
     }
 }
 
-/// Reads lines like `test name ... ok`. If the harness's own sum says otherwise (a test wrote into the line, or the process
-/// died), the binary counts as not run at all, so that it differs.
+/// Reads lines like `test name ... ok`. If the harness's own sum says otherwise (a test wrote into
+/// the line, or the process died), the binary counts as not run at all, so that it differs.
 pub(crate) fn parse(label: &str, log: &str) -> Results {
     let mut results = Results::default();
     let mut sum = 0;
@@ -165,7 +165,8 @@ pub(crate) fn parse(label: &str, log: &str) -> Results {
             continue;
         };
         let key = (label.to_string(), name.to_string());
-        // Line numbers make the names of documentation's examples unique; a macro may repeat one even so.
+        // Line numbers make the names of documentation's examples unique; a macro may repeat one
+        // even so.
         results.0.insert(key, outcome);
     }
     if sum == results.len() {

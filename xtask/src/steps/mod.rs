@@ -12,6 +12,7 @@ mod wine;
 
 pub(crate) use links::act_as_linker;
 
+use crate::compat;
 use crate::step::{Context, Hosts, Note, Step, Stop, Tier};
 use crate::targets;
 
@@ -59,6 +60,12 @@ pub(crate) const ALL: &[Step] = &[
         examples::examples,
     ),
     // The same promises elsewhere.
+    any(
+        "release",
+        "the suites in a release build",
+        10,
+        suites::release,
+    ),
     unix("poll", "the suites on poll(2), forced", 10, suites::poll),
     any(
         "loom",
@@ -84,6 +91,12 @@ pub(crate) const ALL: &[Step] = &[
         "the suites on a big-endian Linux, under qemu-user",
         12,
         emulated::s390x,
+    ),
+    linux(
+        "compat",
+        "what drives I/O of tokio and others passes on Litio as on mio; parity with mio",
+        12,
+        compat::quick,
     ),
     linux(
         "syscalls",
@@ -139,6 +152,13 @@ pub(crate) const ALL: &[Step] = &[
         "test programs of systems that cannot run here link",
         30,
         links::links,
+    )
+    .full(),
+    linux(
+        "compat-full",
+        "dependents' own tests, all of them, on mio and on Litio",
+        compat::LIMIT.as_secs() / 60,
+        |context| compat::full(context, &[]),
     )
     .full(),
     any(

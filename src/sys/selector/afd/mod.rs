@@ -11,6 +11,7 @@
 //! * [`request`]: one question, and the memory in which the kernel writes its answer.
 //! * [`socket`]: the state machine of a registered socket, with a diagram.
 //! * [`operation`]: what pipes and the like begin, and its memory; their machines are in `windows`.
+//! * [`wait`]: packets of objects that were signalled.
 //! * this file: the sockets by number, and `select`.
 //!
 //! A request is submitted at once by whoever registers or rearms, so it serves a `select` that
@@ -36,6 +37,7 @@ mod operation;
 mod port;
 mod request;
 mod socket;
+mod wait;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -43,6 +45,7 @@ use std::fmt;
 use std::io;
 use std::os::windows::io::{AsHandle, BorrowedHandle, RawSocket};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -57,6 +60,7 @@ pub(crate) use self::operation::{Flight, Operation, Owner};
 pub(crate) use self::port::Port;
 use self::request::Request;
 use self::socket::{BaseHandle, Socket};
+pub(crate) use self::wait::Wait;
 use super::registration::{already_registered, not_registered};
 use super::{Backend, Knocked, SelectorId, Tracked, timeout};
 use crate::events::{Event, Readiness, Room};
@@ -73,7 +77,7 @@ const NO_PANIC: &str = "nothing panics while this is held";
 /// What a packet is, by its key.
 mod key {
     /// Each key is the address of a byte of its own.
-    static PLACES: [u8; 3] = [0; 3];
+    static PLACES: [u8; 4] = [0; 4];
 
     /// Somebody knocked.
     pub(super) fn knock() -> usize {
@@ -88,6 +92,11 @@ mod key {
     /// An operation of another source has landed.
     pub(super) fn operation() -> usize {
         (&raw const PLACES[2]).addr()
+    }
+
+    /// An object that is waited for was signalled.
+    pub(super) fn wait() -> usize {
+        (&raw const PLACES[3]).addr()
     }
 }
 
@@ -113,6 +122,10 @@ pub(crate) struct Afd {
     port: Arc<Port>,
     devices: Arc<Devices>,
     sockets: RwLock<HashMap<RawSocket, Arc<Socket>>>,
+    /// Those who wait for objects, by the number that their packets carry.
+    waits: Mutex<HashMap<usize, Arc<dyn Owner>>>,
+    /// The last of these numbers.
+    last_wait: AtomicUsize,
     /// Sources that were reported and are to be looked after.
     again: Mutex<Vec<Again>>,
 }
@@ -161,6 +174,8 @@ impl Backend for Afd {
             devices: Arc::new(Devices::new(Arc::clone(&port))),
             port,
             sockets: RwLock::new(HashMap::new()),
+            waits: Mutex::new(HashMap::new()),
+            last_wait: AtomicUsize::new(0),
             again: Mutex::new(Vec::new()),
         })
     }
@@ -257,6 +272,22 @@ impl Afd {
         self.port.associate(file, key::operation())
     }
 
+    /// A number for a wait that no other has or had.
+    pub(crate) fn next_wait(&self) -> usize {
+        self.last_wait.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tells the owner when a packet with this number comes.
+    pub(crate) fn know_wait(&self, number: usize, owner: Arc<dyn Owner>) {
+        self.waits().insert(number, owner);
+    }
+
+    /// Packets with this number are nobody's from now on.
+    pub(crate) fn forget_wait(&self, number: usize) {
+        let owner = self.waits().remove(&number);
+        drop(owner); // not while the list is locked
+    }
+
     /// Makes events of the packets in `buffer`.
     fn deliver(&self, buffer: &mut Buffer, room: &mut Room<'_>) -> Knocked {
         let mut knocked = Knocked::No;
@@ -273,6 +304,14 @@ impl Afd {
                     let (owner, operation) = unsafe { Operation::from_packet(&packet) };
                     let report = Arc::clone(&owner).land(operation);
                     self.take_note(Who::Owner(owner), report, room);
+                }
+                known if known == key::wait() => {
+                    let number = packet.lpOverlapped.addr();
+                    let owner = self.waits().get(&number).cloned();
+                    if let Some(owner) = owner {
+                        let report = Arc::clone(&owner).signalled();
+                        self.take_note(Who::Owner(owner), report, room);
+                    }
                 }
                 known if known == key::knock() => knocked = Knocked::Yes,
                 foreign => room.push(Event::new(Token(foreign), Readiness::READABLE)),
@@ -356,6 +395,10 @@ impl Afd {
 
     fn sockets_mut(&self) -> RwLockWriteGuard<'_, HashMap<RawSocket, Arc<Socket>>> {
         self.sockets.write().expect(NO_PANIC)
+    }
+
+    fn waits(&self) -> MutexGuard<'_, HashMap<usize, Arc<dyn Owner>>> {
+        self.waits.lock().expect(NO_PANIC)
     }
 
     fn again(&self) -> MutexGuard<'_, Vec<Again>> {

@@ -35,6 +35,11 @@ pub(crate) trait Owner: fmt::Debug + Send + Sync {
     /// An operation is over, or a [notice](Operation::post) has arrived. Called by a `select`.
     fn land(self: Arc<Self>, operation: Box<Operation>) -> Report;
 
+    /// An object that the owner [waits](super::Wait) for was signalled.
+    fn signalled(self: Arc<Self>) -> Report {
+        Report::default()
+    }
+
     /// The time has come that a report asked for.
     fn look_after(self: Arc<Self>) -> Report;
 }
