@@ -52,7 +52,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -243,7 +243,7 @@ struct State {
     /// The poller waits, or is about to, and does not know yet of anything that changes now.
     is_asleep: bool,
     /// The list that follows the table: see [`Buffer::follow`].
-    list: u64,
+    list: usize,
 }
 
 /// The poller's list, and what it needs to go through it without allocating.
@@ -260,7 +260,7 @@ pub(crate) struct Buffer {
     ready: Vec<u32>,
     paces: Paces,
     /// Which list this is; 0: none yet.
-    number: u64,
+    number: usize,
 }
 
 impl Buffer {
@@ -304,7 +304,7 @@ impl Buffer {
     /// this happens once.
     #[cold]
     fn begin(&mut self, state: &mut State, knocker: Option<RawFd>) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
         self.number = NEXT.fetch_add(1, Ordering::Relaxed);
         state.list = self.number;
         self.list.clear();
@@ -407,6 +407,7 @@ mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
     use std::thread;
 
     use socket2::SockRef;

@@ -248,7 +248,7 @@ mod abstract_names {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::env;
     use std::fs::File;
