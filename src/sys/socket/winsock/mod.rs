@@ -21,7 +21,6 @@ use windows_sys::Win32::Networking::WinSock::{
 use self::address::Address;
 
 mod address;
-// Until this speaks USO and URO.
 #[path = "../plain_batch.rs"]
 pub(crate) mod batch;
 pub(crate) mod tcp;
