@@ -57,6 +57,7 @@ mod trace;
 // Under loom the wakes work only inside of a model.
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagram;
 mod events;
 #[cfg(not(windows))]

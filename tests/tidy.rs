@@ -54,7 +54,7 @@ const SYSTEM_NAMES: &[(&str, &[&str])] = &[
     ("src/sys/selector/event_ports/os.rs", &["linux"]),
     ("src/sys/socket/flags.rs", &["android"]),
     // WASI and Hermit are families without a cfg of their own: they have modules as `unix` has.
-    ("src/lib.rs", &["hermit", "wasi"]),
+    ("src/lib.rs", &["hermit", "p1", "wasi"]),
     // On WASI preview 1 a program cannot make sockets, only accept connections.
     ("src/fd/mod.rs", &["p1", "wasi"]),
     ("src/net/mod.rs", &["p1", "wasi"]),

@@ -85,6 +85,7 @@ use std::io;
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub mod datagrams;
 mod tcp_listener;
 mod tcp_stream;

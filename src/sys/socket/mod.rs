@@ -22,7 +22,7 @@ use std::os::fd::OwnedFd;
 use libc::c_int;
 
 mod address;
-mod plain_batch;
+pub(crate) mod plain_batch;
 mod posix;
 pub(crate) mod tcp;
 pub(crate) mod udp;
