@@ -540,6 +540,11 @@ pub mod errors {}
 /// source that is to go to another `Poll` is deregistered first, or later with a clone of the
 /// [`Registry`](crate::Registry).
 ///
+/// **After `fork`**, the child uses nothing of a `Poll` that it has from its parent, nor of its
+/// wakers and registered sources. On epoll both would share one event queue: what the child polls
+/// or deregisters, the parent has lost. To drop it all, or to execute another program, disturbs
+/// nothing.
+///
 /// # The end of a stream
 ///
 /// The peer has finished when `read` returns `Ok(0)`: after all that it sent, so read on until then

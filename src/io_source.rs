@@ -66,6 +66,7 @@ impl<T> IoSource<T> {
         <<Serving as Backend>::Registration as Registration<Serving>>::REARMS;
 
     /// Wraps an object, which must be non-blocking. Nothing is registered yet.
+    #[must_use]
     pub fn new(object: T) -> IoSource<T> {
         IoSource(Attached::new(object))
     }

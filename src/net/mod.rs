@@ -85,6 +85,10 @@ use std::io;
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 
+#[cfg(unix)]
+crate::sys::socket::if_control_messages! {
+    pub mod ancillary;
+}
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub mod datagrams;
 mod tcp_listener;

@@ -99,6 +99,7 @@ impl TcpListener {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(listener: net::TcpListener) -> TcpListener {
         TcpListener {
             inner: IoSource::new(listener),

@@ -155,6 +155,7 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(stream: net::TcpStream) -> TcpStream {
         TcpStream {
             inner: IoSource::new(stream),

@@ -80,6 +80,7 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(socket: net::UdpSocket) -> UdpSocket {
         UdpSocket {
             inner: IoSource::new(socket),

@@ -129,6 +129,7 @@ impl UnixListener {
     /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(listener: net::UnixListener) -> UnixListener {
         UnixListener {
             inner: IoSource::new(listener),

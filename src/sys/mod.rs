@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod handle;
+#[cfg(all(test, unix))]
+pub(crate) mod high_numbers;
 pub(crate) mod selector;
 #[cfg(all(test, unix))]
 pub(crate) mod signals;

@@ -62,6 +62,12 @@ enum Task {
         /// Names of packages, as `tokio` or `tokio@0.8` for that line of mio; all when none is given
         dependents: Vec<String>,
     },
+    /// Put servers over tokio under load, on mio and on Litio in turns, and print the table of both
+    Load {
+        /// How often each is measured
+        #[arg(default_value_t = 5)]
+        rounds: u32,
+    },
     /// Check CHANGELOG.md and print what the next release brings
     Changelog,
 }
@@ -110,6 +116,7 @@ fn main() -> ExitCode {
             };
             compat(root, run)
         }
+        Task::Load { rounds } => compat(root, |context| compat::load(context, rounds)),
         Task::Changelog => {
             finish(changelog::check(&root).map(|unreleased| println!("{unreleased}")))
         }

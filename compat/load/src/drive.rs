@@ -1,40 +1,43 @@
 //! Puts the servers on real mio and on Litio under load, in turns, and prints what they did.
 //!
-//! `drive FOLDER-OF-MIO FOLDER-OF-LITIO [ROUNDS]`, where the folders hold the built servers. Needs
-//! `wrk`, `redis-benchmark` and `strace`. Throughput and latency on a small machine wander by a third
-//! from run to run, so each round runs mio, Litio and mio again: how far the same mio is from itself
-//! is the measure for the rest. System calls do not wander.
+//! `drive [ROUNDS]`, beside the built servers. Needs `wrk`, `redis-benchmark` and `strace`.
+//! Throughput and latency on a small machine wander by a third and more from run to run, so each
+//! round runs mio, Litio and mio again: how far the same mio is from itself is the measure for the
+//! rest. System calls are counted with one connection, where they do not depend on how many
+//! requests a poll happens to find.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::{env, fs};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const SIDES: [&str; 3] = ["mio", "Litio", "mio again"];
+const HEAD: &str = "\
+| load | server on | requests/s | p99, ms | server's CPU µs/request | its system calls/request |
+|---|---|---|---|---|---|";
+
+/// What is told and the ends of the programs' names.
+const SIDES: [(&str, &str); 3] = [("mio", "mio"), ("Litio", "litio"), ("mio again", "mio")];
 
 fn main() -> Outcome<()> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let (Some(mio), Some(litio)) = (args.first(), args.get(1)) else {
-        return Err("drive FOLDER-OF-MIO FOLDER-OF-LITIO [ROUNDS]".into());
-    };
-    let rounds = args.get(2).map_or(Ok(5), |text| text.parse())?;
-    let folders = [mio, litio, mio].map(PathBuf::from);
-    println!(
-        "| load | server | requests/s | p99, ms | server's CPU per request, µs | system calls per request |"
-    );
-    println!("|---|---|---|---|---|---|");
+    let rounds = env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
+    let program = env::current_exe()?;
+    let folder = program.parent().ok_or("no folder")?;
+    println!("{HEAD}");
     for load in LOADS {
         let mut measured: [Vec<Measured>; 3] = [const { Vec::new() }; 3];
-        for _ in 0..rounds {
-            for (folder, list) in folders.iter().zip(&mut measured) {
-                list.push(measure(load, &folder.join(load.server))?);
+        let server = |end: &str| folder.join(format!("{}-{end}", load.server));
+        for round in 0..rounds {
+            // Whoever comes first or last has no advantage of it.
+            for turn in 0..SIDES.len() {
+                let index = (round + turn) % SIDES.len();
+                measured[index].push(measure(load, &server(SIDES[index].1))?);
             }
         }
-        for ((side, folder), list) in SIDES.iter().zip(&folders).zip(&measured) {
-            let calls = count_calls(load, &folder.join(load.server))?;
+        for ((side, end), list) in SIDES.iter().zip(&measured) {
+            let calls = count_calls(load, &server(end))?;
             println!(
                 "| {} | {side} | {} | {} | {} | {calls:.3} |",
                 load.name,
@@ -50,7 +53,8 @@ fn main() -> Outcome<()> {
 struct Load {
     name: &'static str,
     server: &'static str,
-    client: fn(port: &str) -> Command,
+    connections: &'static str,
+    client: fn(port: &str, connections: &str) -> Command,
     read: fn(&str) -> Option<(f64, f64)>,
 }
 
@@ -58,9 +62,17 @@ const LOADS: &[Load] = &[
     Load {
         name: "hyper, wrk, 64 connections",
         server: "hello",
-        client: |port| {
+        connections: "64",
+        client: |port, connections| {
             let mut wrk = Command::new("wrk");
-            wrk.args(["--threads", "1", "--connections", "64", "--duration", "2"]);
+            wrk.args([
+                "--threads",
+                "1",
+                "--connections",
+                connections,
+                "--duration",
+                "2",
+            ]);
             wrk.args(["--latency", &format!("http://127.0.0.1:{port}/")]);
             wrk
         },
@@ -69,20 +81,29 @@ const LOADS: &[Load] = &[
     Load {
         name: "Redis's protocol, SET, 50 connections",
         server: "redis",
-        client: |port| redis_benchmark(port, &["-t", "set", "-n", "100000"]),
+        connections: "50",
+        client: |port, connections| {
+            redis_benchmark(port, &["-c", connections, "-t", "set", "-n", "50000"])
+        },
         read: read_redis_benchmark,
     },
     Load {
         name: "the same, GET in pipelines of 16",
         server: "redis",
-        client: |port| redis_benchmark(port, &["-t", "get", "-n", "800000", "-P", "16"]),
+        connections: "50",
+        client: |port, connections| {
+            redis_benchmark(
+                port,
+                &["-c", connections, "-t", "get", "-n", "400000", "-P", "16"],
+            )
+        },
         read: read_redis_benchmark,
     },
 ];
 
 fn redis_benchmark(port: &str, args: &[&str]) -> Command {
     let mut command = Command::new("redis-benchmark");
-    command.args(["-p", port, "-c", "50", "--csv"]).args(args);
+    command.args(["-p", port, "--csv"]).args(args);
     command
 }
 
@@ -94,7 +115,7 @@ struct Measured {
 
 fn measure(load: &Load, server: &Path) -> Outcome<Measured> {
     let server = Server::start(Command::new(server))?;
-    let output = run(&mut (load.client)(&server.port))?;
+    let output = run(&mut (load.client)(&server.port, load.connections))?;
     let (rate, p99_millis) =
         (load.read)(&output).ok_or_else(|| format!("no result in: {output}"))?;
     let (count, micros) = server.stop()?;
@@ -112,7 +133,7 @@ fn count_calls(load: &Load, server: &Path) -> Outcome<f64> {
     strace.args(["--follow-forks", "--summary-only", "--output"]);
     strace.arg(&log).arg(server);
     let server = Server::start(strace)?;
-    run(&mut (load.client)(&server.port))?;
+    run(&mut (load.client)(&server.port, "1"))?;
     let (count, _) = server.stop()?;
     let table = fs::read_to_string(&log)?;
     fs::remove_file(&log)?;
@@ -161,17 +182,18 @@ impl Server {
 }
 
 fn run(command: &mut Command) -> Outcome<String> {
-    let output = command.stderr(Stdio::inherit()).output()?;
+    let output = command.output()?;
     if output.status.success() {
         Ok(String::from_utf8(output.stdout)?)
     } else {
-        Err(format!("{command:?} ended with {}", output.status).into())
+        let why = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{command:?} ended with {}: {why}", output.status).into())
     }
 }
 
 /// `    99%    1.23ms` and `Requests/sec:  12345.67`.
 fn read_wrk(output: &str) -> Option<(f64, f64)> {
-    let after = |mark: &str| Some(output.split(mark).nth(1)?.split_whitespace().next()?);
+    let after = |mark: &str| output.split(mark).nth(1)?.split_whitespace().next();
     let rate = after("Requests/sec:")?.parse().ok()?;
     let p99 = after(" 99%")?;
     let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];

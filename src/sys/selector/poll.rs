@@ -8,8 +8,8 @@
 //!
 //! # The table and the list
 //!
-//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and
-//! poll(2) runs without the lock. Who changes an entry notes its descriptor in `changed`, once, and
+//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and the
+//! poller waits without the lock. Who changes an entry notes its descriptor in `changed`, once, and
 //! the poller carries the changes into its list before it sleeps: the cost is that of what changed,
 //! never of what is registered. A descriptor of which nothing is wanted is not in the list at all,
 //! for POLLHUP and POLLERR come unasked and would end every wait at once. (Negative numbers in its
@@ -720,10 +720,7 @@ mod tests {
     fn a_descriptor_closed_while_registered_is_forgotten() {
         let mut rig = Rig::new();
         let (ours, theirs) = pair();
-        // A number that no other test of this process comes upon by itself.
-        // SAFETY: F_DUPFD_CLOEXEC takes a number.
-        let fd =
-            check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900) }).unwrap();
+        let fd = crate::sys::high_numbers::duplicate(&ours).into_raw_fd();
         rig.selector.register(fd, Token(7), R).unwrap();
         assert_eq!(rig.select(Duration::ZERO), []);
         // SAFETY: nobody else has this descriptor.

@@ -30,7 +30,7 @@ use libc::{c_int, c_uint, iovec, mmsghdr, msghdr};
 
 use super::address::InetAddress;
 use super::control::{
-    ControlBuffer, ControlBufferFull, ControlMessages, ControlWriter, control_space, int,
+    ControlBuffer, ControlBufferFull, ControlMessages, ControlWriter, control_space,
 };
 use super::posix;
 use crate::datagram::{Received, RecvRun, SendRun, Wanted};
@@ -668,6 +668,15 @@ fn read_control(control: &[u8], len: usize, received: &mut Received) {
     received.cut(len, segment);
 }
 
+/// An `int` of the data, or the byte that some systems send instead.
+fn int(data: &[u8]) -> Option<c_int> {
+    match data {
+        [a, b, c, d, ..] => Some(c_int::from_ne_bytes([*a, *b, *c, *d])),
+        [byte, ..] => Some((*byte).into()),
+        [] => None,
+    }
+}
+
 /// `N` bytes from `start` on.
 fn array<const N: usize>(data: &[u8], start: usize) -> Option<[u8; N]> {
     data.get(start..start + N)?.try_into().ok()
@@ -1164,5 +1173,12 @@ mod tests {
         for data in [&wide[..7], &[0xff; 16], &[]] {
             assert_eq!(timestamp(data), None);
         }
+    }
+
+    #[test]
+    fn int_is_four_bytes_or_one() {
+        assert_eq!(int(&0x0102_0304i32.to_ne_bytes()), Some(0x0102_0304));
+        assert_eq!(int(&[7]), Some(7));
+        assert_eq!(int(&[]), None);
     }
 }

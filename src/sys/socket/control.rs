@@ -213,15 +213,6 @@ impl<const N: usize> ControlBuffer<N> {
     }
 }
 
-/// An `int` of the data, or the byte that some systems send instead.
-pub(super) fn int(data: &[u8]) -> Option<c_int> {
-    match data {
-        [a, b, c, d, ..] => Some(c_int::from_ne_bytes([*a, *b, *c, *d])),
-        [byte, ..] => Some((*byte).into()),
-        [] => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,12 +340,5 @@ mod tests {
         }
         assert_eq!(control_space(usize::MAX), usize::MAX);
         assert_eq!(control_space(c_uint::MAX as usize), usize::MAX);
-    }
-
-    #[test]
-    fn int_is_four_bytes_or_one() {
-        assert_eq!(int(&0x0102_0304i32.to_ne_bytes()), Some(0x0102_0304));
-        assert_eq!(int(&[7]), Some(7));
-        assert_eq!(int(&[]), None);
     }
 }

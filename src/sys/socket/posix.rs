@@ -85,6 +85,16 @@ pub(crate) fn set_nonblocking(file: BorrowedFd<'_>, is_nonblocking: bool) -> io:
     Ok(())
 }
 
+/// Receives what is there and leaves it to be received again.
+#[cfg(unix)]
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (fd, to, len) = (socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: recv(2) writes at most `len` bytes to the buffer, which is as long and outlives the
+    // call.
+    let received = check(unsafe { libc::recv(fd, to, len, libc::MSG_PEEK) })?;
+    Ok(received as usize)
+}
+
 /// Calls again while a signal interrupts: accept(2) on a listener that blocks, as std does it.
 pub(super) fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {

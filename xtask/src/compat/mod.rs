@@ -355,11 +355,25 @@ fn readme_0_8(context: &Context) -> Result<(), Stop> {
         .run()
 }
 
+/// Servers under load, in turns.
+pub(crate) fn load(context: &Context, rounds: u32) -> Result<Note, Stop> {
+    let programs = ["wrk", "redis-benchmark", "strace"];
+    tools::debian(context, &programs, &["wrk", "redis-tools", "strace"])?;
+    for side in ["compat/load/on-mio", "compat/load/on-litio"] {
+        let build = cargo_in(context, side, "load");
+        build.args(["build", "--release"]).run()?;
+    }
+    let drive = context.target_dir("compat").join("load/release/drive");
+    let drive = context.command(&drive.to_string_lossy());
+    drive.arg(rounds.to_string()).run()?;
+    Ok(Note::new())
+}
+
 /// reqwest against a local server, over tokio on Litio.
 fn fetch(context: &Context) -> Result<(), Stop> {
     let fetch = cargo_in(context, "compat/load/on-litio", "load");
     fetch
-        .args(["run", "--release", "--quiet", "--bin", "fetch"])
+        .args(["run", "--release", "--quiet", "--bin", "fetch-litio"])
         .run()
 }
 
