@@ -137,6 +137,7 @@ fn poll_until_an_instant_that_has_passed_asks_and_returns() {
     assert_eq!(rig.events.len(), 1);
 }
 
+#[cfg(not(target_family = "wasm"))] // no threads there
 #[test]
 fn poll_until_without_events_means_that_its_instant_has_come() {
     // What rouses the poller is a wake that goes with its waker, so that there is nothing to report.
