@@ -143,10 +143,10 @@ impl fmt::Debug for Readiness {
 ///
 /// | | epoll | kqueue | poll(2) | event ports | AFD (Windows) |
 /// |---|---|---|---|---|---|
-/// | readable | `EPOLLIN` or `EPOLLPRI` | `EVFILT_READ`, `EVFILT_USER` | `POLLIN` or `POLLPRI` | `POLLIN` or `POLLPRI` | `RECEIVE`, `DISCONNECT`, `ACCEPT`, `ABORT`, `CONNECT_FAIL` |
+/// | readable | `EPOLLIN` or `EPOLLPRI` | `EVFILT_READ`, `EVFILT_USER` | `POLLIN`, `POLLPRI` or `POLLRDHUP` | as poll(2) | `RECEIVE`, `DISCONNECT`, `ACCEPT`, `ABORT`, `CONNECT_FAIL` |
 /// | writable | `EPOLLOUT` | `EVFILT_WRITE` | `POLLOUT` | `POLLOUT` | `SEND`, `ABORT`, `CONNECT_FAIL` |
 /// | error | `EPOLLERR` | `EV_ERROR`, or `EV_EOF` with `fflags` not zero | `POLLERR` | `POLLERR` | `CONNECT_FAIL` |
-/// | read closed | `EPOLLHUP`, or `EPOLLIN` with `EPOLLRDHUP` | `EVFILT_READ` with `EV_EOF` | `POLLHUP` or `POLLRDHUP` | `POLLHUP` | `DISCONNECT`, `ABORT`, `CONNECT_FAIL` |
+/// | read closed | `EPOLLHUP`, or `EPOLLIN` with `EPOLLRDHUP` | `EVFILT_READ` with `EV_EOF` | `POLLHUP` or `POLLRDHUP` | as poll(2) | `DISCONNECT`, `ABORT`, `CONNECT_FAIL` |
 /// | write closed | `EPOLLHUP`, `EPOLLOUT` with `EPOLLERR`, or `EPOLLERR` alone | `EVFILT_WRITE` with `EV_EOF` | as epoll | as epoll | `ABORT`, `CONNECT_FAIL` |
 /// | priority | `EPOLLPRI` | never | `POLLPRI` | `POLLPRI` | never |
 /// | aio / lio | never | `EVFILT_AIO` / `EVFILT_LIO` | never | never | never |
@@ -473,12 +473,11 @@ impl Room<'_> {
         self.list.extend(events);
     }
 
-    /// Removes the events of a token, all of those in the list.
+    /// Takes back the last `count` events.
     #[allow(dead_code)] // only for selectors whose own events come among the others
-    pub(crate) fn discard(&mut self, token: Token) {
-        let before = self.list.len();
-        self.list.retain(|event| event.token() != token);
-        self.left += before - self.list.len();
+    pub(crate) fn retract(&mut self, count: usize) {
+        self.list.truncate(self.list.len() - count);
+        self.left += count;
     }
 }
 

@@ -16,8 +16,9 @@
 //! 8. [Sources of your own](own_sources).
 //! 9. [Several threads](threads).
 //! 10. [Short reads](short_reads): how to spare the call that only says `WouldBlock`.
-//! 11. [Portability](portability): what differs from system to system.
-//! 12. [Coming from mio](migrating).
+//! 11. [Datagrams](datagrams): many UDP datagrams per call, and when it pays.
+//! 12. [Portability](portability): what differs from system to system.
+//! 13. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
 //! `unix_chat`, `custom_source`, `thread_per_core`.
@@ -164,7 +165,7 @@ pub mod draining {}
 ///
 /// - `WouldBlock` after an event is no error. Wait for the next.
 /// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at the
-///   emptiness of `events`.
+///   emptiness of `events`; or call [`poll_until`](crate::Poll::poll_until), which does so itself.
 /// - What [`Event`](crate::event::Event) tells beyond readable and writable are hints.
 ///   [`is_read_closed`](crate::event::Event::is_read_closed) and
 ///   [`is_write_closed`](crate::event::Event::is_write_closed) are never wrong when set, but need
@@ -535,7 +536,14 @@ pub mod errors {}
 /// # }
 /// ```
 ///
-/// **Dropping the `Poll`** leaves its sources open and usable; nothing reports them any more.
+/// **Dropping the `Poll`** leaves its sources open and usable; nothing reports them any more. A
+/// source that is to go to another `Poll` is deregistered first, or later with a clone of the
+/// [`Registry`](crate::Registry).
+///
+/// **After `fork`**, the child uses nothing of a `Poll` that it has from its parent, nor of its
+/// wakers and registered sources. On epoll both would share one event queue: what the child polls
+/// or deregisters, the parent has lost. To drop it all, or to execute another program, disturbs
+/// nothing.
 ///
 /// # The end of a stream
 ///
@@ -779,6 +787,76 @@ pub mod threads {}
 /// # }
 /// ```
 pub mod short_reads {}
+
+/// Datagrams: many per call, and when it pays.
+///
+/// With UDP it is not the system call that costs but the way through the network stack, which each
+/// datagram makes alone. `sendmmsg` and `recvmmsg` therefore gain little. Datagrams that go the way
+/// together gain a lot: a *run* of datagrams of one length to one place, handed over in one piece
+/// and cut at the end of the way, or not at all if the receiver on the same machine coalesces.
+/// [`net::datagrams`](crate::net::datagrams) does this, where the system can, with the same program
+/// everywhere.
+///
+/// **It pays** when runs are long, from 16 datagrams on say: a QUIC or RTP sender with a window to
+/// fill, a tunnel, a log shipper, a server that answers in many parts. Make runs as long as
+/// latency allows; [`Batch::max_segments`](crate::net::datagrams::Batch::max_segments) in a piece
+/// is best, more does no harm.
+///
+/// **It does not pay** for a datagram here and there, each to another peer: DNS, heartbeats, games.
+/// [`send_to`](crate::net::UdpSocket::send_to) and [`recv_from`](crate::net::UdpSocket::recv_from)
+/// are right there. (A batch of runs of one datagram each is a little cheaper still.)
+///
+/// **On the receiving side** it pays if the peers send in runs, and costs memory: each buffer needs
+/// 65,535 bytes, because a run that does not fit is cut off, and lost. Four to eight buffers are
+/// plenty. Do not ask for metadata that is not used: the kernel's work for each datagram grows with
+/// it.
+///
+/// ```
+/// use litio::net::UdpSocket;
+/// use litio::net::datagrams::{Batch, SendRun, Wanted};
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::io::{self, ErrorKind};
+/// use std::net::SocketAddr;
+///
+/// /// Sends a message in packets of 1,200 bytes; waits when there is no room.
+/// fn send_all(
+///     poll: &mut Poll,
+///     socket: &UdpSocket, // registered for writing
+///     batch: &Batch,
+///     message: &[u8],
+///     to: SocketAddr,
+/// ) -> io::Result<()> {
+///     let mut events = Events::with_capacity(8);
+///     let mut runs = [SendRun::new(message).segments(1200).to(to)];
+///     let mut unsent = &mut runs[..];
+///     while !unsent.is_empty() {
+///         match socket.send_runs(batch, unsent) {
+///             Ok(sent) => SendRun::advance_runs(&mut unsent, sent),
+///             Err(err) if err.kind() == ErrorKind::WouldBlock => poll.poll(&mut events, None)?,
+///             Err(err) => return Err(err),
+///         }
+///     }
+///     Ok(())
+/// }
+/// # fn main() -> io::Result<()> {
+/// # let mut poll = Poll::new()?;
+/// # let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// # poll.registry().register(&mut socket, Token(0), Interest::WRITABLE)?;
+/// # let batch = Batch::new(&socket, Wanted::NOTHING)?;
+/// # send_all(&mut poll, &socket, &batch, &[0; 10_000], socket.local_addr()?)?;
+/// # let mut buffer = [0; 2000];
+/// # for _ in 0..9 { assert!(socket.recv(&mut buffer)? > 0); }
+/// # assert_eq!(socket.recv(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// **Draining** is as ever: go on until `WouldBlock`. A partial count is not one: neither "fewer
+/// sent" nor "fewer received" promises an event.
+///
+/// **A network device** may lack what offload needs. Litio notices the refusal, sends what was
+/// refused one by one, and stops trying where it is hopeless; `max_segments` is 1 from then on.
+pub mod datagrams {}
 
 /// Portability: what differs from system to system.
 ///

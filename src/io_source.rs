@@ -60,7 +60,13 @@ const ALL: Interest = Interest::READABLE
 pub struct IoSource<T>(Attached<Serving, T>);
 
 impl<T> IoSource<T> {
+    /// True where the system does not report edges by itself, so that [`rearm`](IoSource::rearm)
+    /// does something.
+    pub(crate) const IS_REARMED: bool =
+        <<Serving as Backend>::Registration as Registration<Serving>>::REARMS;
+
     /// Wraps an object, which must be non-blocking. Nothing is registered yet.
+    #[must_use]
     pub fn new(object: T) -> IoSource<T> {
         IoSource(Attached::new(object))
     }

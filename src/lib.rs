@@ -57,8 +57,14 @@ mod trace;
 // Under loom the wakes work only inside of a model.
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+mod datagram;
 mod events;
+#[cfg(not(windows))]
+mod fd;
 pub mod guide;
+#[cfg(target_os = "hermit")]
+pub mod hermit;
 mod interest;
 mod io_source;
 pub mod net;
@@ -68,8 +74,12 @@ mod sys;
 mod token;
 #[cfg(unix)]
 pub mod unix;
+#[cfg_attr(target_os = "wasi", allow(dead_code))] // nobody wakes there
 mod wake_state;
+#[cfg_attr(target_os = "wasi", allow(dead_code, unreachable_pub))] // as above
 mod waker;
+#[cfg(target_os = "wasi")]
+pub mod wasi;
 #[cfg(windows)]
 pub mod windows;
 
@@ -79,6 +89,7 @@ pub use io_source::IoSource;
 pub use poll::Poll;
 pub use registry::Registry;
 pub use token::Token;
+#[cfg(not(target_os = "wasi"))]
 pub use waker::Waker;
 
 /// Events, what they say, and where they come from.

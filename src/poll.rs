@@ -12,8 +12,12 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 /// Waits for events of all the [sources](crate::event::Source) registered with it.
 ///
 /// One thread polls at a time; any thread may register through a [`Registry`] or wake through a
-/// [`Waker`](crate::Waker) meanwhile, with effect at once. Dropping the `Poll` closes the event
-/// queue; sources stay usable, unregistered.
+/// [`Waker`](crate::Waker) meanwhile, with effect at once.
+///
+/// Dropping the `Poll` leaves its sources open and usable; nothing reports them any more. They stay
+/// registered: to register one with another `Poll`, deregister it first, afterwards with a clone of
+/// the [`Registry`]. The event queue closes when its registries and wakers (and, where
+/// registrations are tracked, its sources) are gone as well.
 ///
 /// # Examples
 ///
@@ -115,7 +119,8 @@ impl Poll {
     /// at once.
     ///
     /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
-    /// that did not concern it, need not work out what is left of its time.
+    /// that did not concern it, need not work out what is left of its time. And unlike `poll` it
+    /// never returns early without events: `Ok` and no events means that the instant has come.
     ///
     /// # Errors
     ///
@@ -137,10 +142,17 @@ impl Poll {
     /// # }
     /// ```
     pub fn poll_until(&mut self, events: &mut Events, deadline: Instant) -> io::Result<()> {
-        self.poll(
-            events,
-            Some(deadline.saturating_duration_since(Instant::now())),
-        )
+        let mut now = Instant::now();
+        loop {
+            self.poll(events, Some(deadline.saturating_duration_since(now)))?;
+            if !events.is_empty() {
+                return Ok(());
+            }
+            now = Instant::now();
+            if now >= deadline {
+                return Ok(());
+            }
+        }
     }
 
     /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at

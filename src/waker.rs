@@ -17,9 +17,10 @@ use crate::wake_state::Slot;
 ///
 /// What a thread has done before it wakes is visible to the poller when it sees the event.
 ///
-/// Dropping a waker frees its place; no `poll` that begins later reports its token. Share it in an
-/// [`Arc`](std::sync::Arc) if several threads are to wake. It may outlive its `Poll`, and does
-/// nothing then.
+/// A wake counts while its waker lives. Dropping the waker frees its place and takes back what was
+/// not delivered yet; no `poll` that begins later reports its token. So a thread that wakes last of
+/// all must not take the waker with it: keep it with the `Poll`, and share it in an
+/// [`Arc`](std::sync::Arc). It may outlive its `Poll`, and does nothing then.
 ///
 /// # Costs
 ///

@@ -6,6 +6,7 @@
 mod echo;
 mod measure;
 mod micro;
+mod udp;
 
 use clap::Parser;
 
@@ -14,6 +15,15 @@ use clap::Parser;
 enum Command {
     /// The library's own costs: poll, events, wakes, registration.
     Micro {
+        /// Rounds in which every contender takes its turn.
+        #[arg(long, default_value_t = 21)]
+        rounds: usize,
+        /// Only rows whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
+    /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and quinn-udp.
+    Udp {
         /// Rounds in which every contender takes its turn.
         #[arg(long, default_value_t = 21)]
         rounds: usize,
@@ -33,6 +43,7 @@ enum Command {
 fn main() -> std::io::Result<()> {
     match Command::parse() {
         Command::Micro { rounds, only } => micro::run(rounds, &only),
+        Command::Udp { rounds, only } => udp::run(rounds, &only),
         Command::Echo { who, messages } => echo::run(who, messages),
     }
 }

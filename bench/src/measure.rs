@@ -36,6 +36,11 @@ impl<'a> Contender<'a> {
 
 /// Measures one row and prints it: nanoseconds per operation and the ratio to the first contender.
 pub fn row(name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
+    row_per(1, name, rounds, contenders);
+}
+
+/// As [`row`], for operations that do `parts` of what is to be measured.
+pub fn row_per(parts: usize, name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
     // As many iterations as fill a millisecond or so: a round is short against what disturbs the machine.
     let iterations: Vec<u32> = contenders
         .iter_mut()
@@ -51,7 +56,7 @@ pub fn row(name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
             let time = contenders[who].time(iterations[who]);
             contenders[who]
                 .nanos
-                .push(time.as_nanos() as f64 / f64::from(iterations[who]));
+                .push(time.as_nanos() as f64 / f64::from(iterations[who]) / parts as f64);
         }
     }
     let limit = contenders[0].quartiles()[1];

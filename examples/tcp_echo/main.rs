@@ -62,7 +62,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn listen(address: &str) -> Result<TcpListener, Box<dyn Error>> {
-    Ok(TcpListener::bind(address.parse::<SocketAddr>()?)?)
+    let address: SocketAddr = address
+        .parse()
+        .map_err(|_| "not an IP address with a port, such as 127.0.0.1:7000")?;
+    Ok(TcpListener::bind(address)?)
 }
 
 const LISTENER: Token = Token(0);

@@ -101,7 +101,7 @@ pub(super) const EPOLL: Expected = Expected {
     endings: LINUX_ENDINGS,
 };
 
-#[cfg(unix)]
+#[cfg(not(windows))]
 pub(super) const POLL: Expected = Expected {
     are_directions_apart: false,
     notices_mistakes: true,
@@ -127,7 +127,7 @@ pub(super) const LINUX_ENDINGS: Endings = Endings {
 };
 
 /// What port_associate(3C) says, whose bits are those of poll(2).
-#[cfg(unix)]
+#[cfg(not(windows))]
 #[allow(dead_code)] // where there are no event ports
 pub(super) const EVENT_PORTS: Expected = Expected {
     are_directions_apart: false,
@@ -142,11 +142,11 @@ pub(super) const EVENT_PORTS: Expected = Expected {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const PORT_ENDINGS: Endings = LINUX_ENDINGS;
 /// Nobody has looked yet at Solaris and illumos.
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(not(any(windows, target_os = "linux", target_os = "android")))]
 const PORT_ENDINGS: Endings = POSIX_ENDINGS;
 
 /// What POSIX says of poll, which is little: an end is readable.
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+#[cfg(not(any(windows, target_os = "linux", target_os = "android")))]
 const POSIX_ENDINGS: Endings = Endings {
     peer_finished: Shows::at_least(&[R, W], &[RC]),
     both_finished: Shows::at_least(&[R], &[W, RC, WC]),

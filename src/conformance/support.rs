@@ -348,7 +348,7 @@ pub(super) fn connecting(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn is_in_progress(error: &io::Error) -> bool {
-    #[cfg(all(unix, not(miri)))]
+    #[cfg(not(any(windows, miri)))]
     if error.raw_os_error() == Some(libc::EINPROGRESS) {
         return true;
     }
@@ -373,10 +373,27 @@ pub(super) fn reset(stream: TcpStream) {
 
 // Input and output
 
-/// Sends `count` bytes, which must fit.
+/// Sends `count` bytes, which must fit. (WASI's streams take nothing for a moment at first.)
 #[track_caller]
 pub(super) fn send(mut peer: impl Write, count: usize) {
-    peer.write_all(&vec![b'x'; count]).expect("there is room");
+    let bytes = vec![b'x'; count];
+    sent(|| peer.write_all(&bytes));
+}
+
+/// Repeats on WASI what would block there for no reason that others have.
+#[track_caller]
+pub(super) fn sent<R>(mut send: impl FnMut() -> io::Result<R>) -> R {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match send() {
+            Err(error)
+                if cfg!(target_family = "wasm") && error.kind() == io::ErrorKind::WouldBlock =>
+            {
+                assert!(Instant::now() < deadline, "there is no room");
+            }
+            result => return result.expect("there is room"),
+        }
+    }
 }
 
 /// Reads at most `limit` bytes, telling the backend only if that would have blocked.

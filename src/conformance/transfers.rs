@@ -130,7 +130,7 @@ pub(super) fn a_datagram_that_is_received_leaves_the_next_unreported<B: Subject>
     let (socket, peer) = udp_pair();
     let mut socket = Attached::<B, _>::new(socket);
     for _ in 0..3 {
-        peer.send(b"abc").unwrap();
+        sent(|| peer.send(b"abc"));
     }
     until("two of three have arrived", || {
         socket.inner.peek(&mut [0; 9]).is_ok()

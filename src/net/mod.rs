@@ -80,8 +80,20 @@
 //! # }
 //! ```
 
+use std::io;
+
+use crate::interest::Interest;
+use crate::io_source::IoSource;
+
+#[cfg(unix)]
+crate::sys::socket::if_control_messages! {
+    pub mod ancillary;
+}
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+pub mod datagrams;
 mod tcp_listener;
 mod tcp_stream;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod udp_socket;
 #[cfg(unix)]
 mod unix_datagram;
@@ -92,6 +104,7 @@ mod unix_stream;
 
 pub use tcp_listener::TcpListener;
 pub use tcp_stream::TcpStream;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub use udp_socket::UdpSocket;
 #[cfg(unix)]
 pub use unix_datagram::UnixDatagram;
@@ -331,6 +344,22 @@ macro_rules! writes {
 use {debug_as_std, into_std};
 pub(crate) use {operations, reads, source, writes};
 
+/// Arms a stream again for writing if this answer about its peer says that it is still connecting.
+///
+/// Only then: for a stream that is connected and has room it would be an event for each question,
+/// and a program that asks at each event would never sleep.
+pub(crate) fn rearm_if_connecting<T, A>(
+    stream: &IoSource<T>,
+    peer: &io::Result<A>,
+) -> io::Result<()> {
+    match peer {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+            stream.rearm(Interest::WRITABLE)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// How many bytes a vectored call asks for. Slices to write may overlap, so that their sum may
 /// exceed all memory.
 #[inline]
@@ -341,7 +370,6 @@ pub(crate) fn sum(lengths: impl Iterator<Item = usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io_source::IoSource;
 
     /// Where the system tracks registrations itself: epoll and kqueue, in release builds.
     #[test]

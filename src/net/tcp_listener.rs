@@ -79,6 +79,7 @@ impl TcpListener {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
     #[doc(alias = "listen")]
     pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         tcp::listen(address).map(TcpListener::from_std)
@@ -98,6 +99,7 @@ impl TcpListener {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(listener: net::TcpListener) -> TcpListener {
         TcpListener {
             inner: IoSource::new(listener),

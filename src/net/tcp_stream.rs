@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{self, Shutdown, SocketAddr};
 
-use super::{debug_as_std, into_std, operations, reads, source, writes};
+use super::{debug_as_std, into_std, operations, reads, rearm_if_connecting, source, writes};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 use crate::sys::socket::tcp;
 
 /// A TCP connection.
@@ -129,6 +130,7 @@ impl TcpStream {
     /// # Examples
     ///
     /// See [the type's](TcpStream#examples).
+    #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
     pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         tcp::connect(address).map(TcpStream::from_std)
     }
@@ -153,6 +155,7 @@ impl TcpStream {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(stream: net::TcpStream) -> TcpStream {
         TcpStream {
             inner: IoSource::new(stream),
@@ -184,11 +187,7 @@ impl TcpStream {
     #[doc(alias = "getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         let result = self.inner.get().peer_addr();
-        if let Err(error) = &result {
-            if error.kind() == io::ErrorKind::NotConnected {
-                self.inner.rearm(Interest::WRITABLE)?;
-            }
-        }
+        rearm_if_connecting(&self.inner, &result)?;
         result
     }
 
@@ -330,7 +329,7 @@ impl TcpStream {
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). That of
     /// a connect that failed is found here; see [`connect`](TcpStream::connect).
     ///
-    /// If there is none, the source is armed again for writing: the stream may still be connecting.
+    /// If there is none and the stream is still connecting, the source is armed again for writing.
     ///
     /// # Errors
     ///
@@ -342,8 +341,8 @@ impl TcpStream {
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let taken = self.inner.get().take_error()?;
-        if taken.is_none() {
-            self.inner.rearm(Interest::WRITABLE)?;
+        if taken.is_none() && IoSource::<net::TcpStream>::IS_REARMED {
+            rearm_if_connecting(&self.inner, &self.inner.get().peer_addr())?;
         }
         Ok(taken)
     }

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::datagrams::{Batch, RecvRun, SendRun};
 use super::{debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
-use crate::sys::socket::udp;
+use crate::sys::socket::{batch, udp};
 
 /// A UDP socket.
 ///
@@ -79,6 +80,7 @@ impl UdpSocket {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(socket: net::UdpSocket) -> UdpSocket {
         UdpSocket {
             inner: IoSource::new(socket),
@@ -275,6 +277,84 @@ impl UdpSocket {
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner
             .do_io(Interest::READABLE, |socket| socket.peek(buffer))
+    }
+
+    /// Sends runs of datagrams, by the best means that work for this socket; how many datagrams
+    /// were sent is the answer.
+    ///
+    /// If it is fewer than the runs have, take them off ([`SendRun::advance_runs`]) and call again:
+    /// that sends on, or says why not. See [`datagrams`](super::datagrams).
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room for the first datagram; once
+    /// one is sent, there is no error. Otherwise as [`send_to`](UdpSocket::send_to).
+    /// [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot do what a run asks.
+    ///
+    /// # System calls
+    ///
+    /// sendmsg(2) for one piece, sendmmsg(2) for up to 32, on Linux and Android; otherwise
+    /// sendto(2) for each datagram. What the system refuses is tried again by lesser means.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::net::datagrams::{Batch, SendRun, Wanted};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let one = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// # let (here, there) = (one.local_addr()?, one.local_addr()?);
+    /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// let batch = Batch::new(&socket, Wanted::NOTHING)?;
+    /// let mut runs = [
+    ///     SendRun::new(&[1; 3000]).segments(1200).to(here), // 1200, 1200 and 600 bytes
+    ///     SendRun::new(b"a single one").to(there),
+    /// ];
+    /// let mut unsent = &mut runs[..];
+    /// while !unsent.is_empty() {
+    ///     let sent = socket.send_runs(&batch, unsent)?; // on `WouldBlock`: wait, and go on
+    ///     SendRun::advance_runs(&mut unsent, sent);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "sendmmsg")]
+    #[inline]
+    pub fn send_runs(&self, batch: &Batch, runs: &[SendRun<'_>]) -> io::Result<usize> {
+        self.inner.do_io(Interest::WRITABLE, |socket| {
+            batch::send(socket, &batch.offload, runs)
+        })
+    }
+
+    /// Receives runs of datagrams, one into each buffer, by the best means that work for this
+    /// socket; how many of `runs` were filled, from the first on, is the answer.
+    ///
+    /// See [`datagrams`](super::datagrams), with an example.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no datagram has arrived; once one is received,
+    /// there is no error. Otherwise as [`recv_from`](UdpSocket::recv_from).
+    ///
+    /// # System calls
+    ///
+    /// recvmsg(2) for one buffer, recvmmsg(2) for up to 32, on Linux and Android; otherwise
+    /// recvfrom(2) for each datagram.
+    ///
+    /// # Examples
+    ///
+    /// See [the module's](super::datagrams#examples).
+    #[doc(alias = "recvmmsg")]
+    #[inline]
+    pub fn recv_runs<B: AsMut<[u8]>>(
+        &self,
+        batch: &Batch,
+        runs: &mut [RecvRun<B>],
+    ) -> io::Result<usize> {
+        self.inner.do_io(Interest::READABLE, |socket| {
+            batch::receive(socket, &batch.offload, runs)
+        })
     }
 
     /// Makes an address the peer, at once: [`send`](UdpSocket::send) sends to it, and datagrams of

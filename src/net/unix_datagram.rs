@@ -2,13 +2,21 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 
 use super::{debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
-use crate::sys::socket::unix;
+use crate::sys::socket::{if_control_messages, peek, unix};
+
+if_control_messages! {
+    use std::io::{IoSlice, IoSliceMut};
+
+    use super::ancillary::{Credentials, RecvAncillary, SendAncillary};
+    use crate::sys::socket::message;
+}
 
 /// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the
 /// way.
@@ -123,6 +131,7 @@ impl UnixDatagram {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn from_std(socket: net::UnixDatagram) -> UnixDatagram {
         UnixDatagram {
             inner: IoSource::new(socket),
@@ -155,6 +164,31 @@ impl UnixDatagram {
     /// ```
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         self.inner.get().connect(path)
+    }
+
+    /// As [`connect`](UnixDatagram::connect), to an address: a path, or an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](UnixDatagram::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("litio-doc-connect-addr-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let bound = UnixDatagram::bind(&path)?;
+    /// let sender = UnixDatagram::unbound()?;
+    /// sender.connect_addr(&bound.local_addr()?)?;
+    /// assert_eq!(sender.send(b"hello")?, 5);
+    /// # std::fs::remove_file(&path)
+    /// # }
+    /// ```
+    pub fn connect_addr(&self, address: &SocketAddr) -> io::Result<()> {
+        self.inner.get().connect_addr(address)
     }
 
     /// Makes a socket without an address. It can send, and once connected receive.
@@ -269,6 +303,37 @@ impl UnixDatagram {
             .do_io(Interest::READABLE, |socket| socket.recv(buffer))
     }
 
+    /// As [`recv`](UnixDatagram::recv), but leaves the datagram to be received again.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UnixDatagram::recv_from).
+    ///
+    /// # System calls
+    ///
+    /// recv(2) with `MSG_PEEK`
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (ours, theirs) = UnixDatagram::pair()?;
+    /// theirs.send(b"peeked")?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(ours.peek(&mut buffer)?, 6);
+    /// assert_eq!(ours.recv(&mut buffer)?, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "MSG_PEEK")]
+    #[inline]
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner
+            .do_io(Interest::READABLE, |socket| peek(socket.as_fd(), buffer))
+    }
+
     /// Sends a datagram to the socket at `path`.
     ///
     /// # Errors
@@ -295,6 +360,37 @@ impl UnixDatagram {
     pub fn send_to<P: AsRef<Path>>(&self, buffer: &[u8], path: P) -> io::Result<usize> {
         self.inner
             .do_io(Interest::WRITABLE, |socket| socket.send_to(buffer, path))
+    }
+
+    /// As [`send_to`](UnixDatagram::send_to), to an address: a path, or an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](UnixDatagram::send_to).
+    ///
+    /// # System calls
+    ///
+    /// sendto(2)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("litio-doc-send-to-addr-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// let bound = UnixDatagram::bind(&path)?;
+    /// let sender = UnixDatagram::unbound()?;
+    /// assert_eq!(sender.send_to_addr(b"hello", &bound.local_addr()?)?, 5);
+    /// # std::fs::remove_file(&path)
+    /// # }
+    /// ```
+    #[inline]
+    pub fn send_to_addr(&self, buffer: &[u8], address: &SocketAddr) -> io::Result<usize> {
+        self.inner.do_io(Interest::WRITABLE, |socket| {
+            socket.send_to_addr(buffer, address)
+        })
     }
 
     /// Sends a datagram to the peer.
@@ -386,3 +482,169 @@ impl UnixDatagram {
 source!(UnixDatagram, net::UnixDatagram);
 debug_as_std!(UnixDatagram);
 into_std!(UnixDatagram, net::UnixDatagram);
+
+if_control_messages! {
+    /// Messages with descriptors and credentials; see [`ancillary`](super::ancillary).
+    impl UnixDatagram {
+        /// Sends bytes from several buffers, and what is to travel along: how many bytes were sent.
+        ///
+        /// The datagram goes to the [peer](UnixDatagram::connect), whole or not at all.
+        ///
+        /// # Errors
+        ///
+        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room.
+        /// [`InvalidInput`](io::ErrorKind::InvalidInput) for more than 253 descriptors.
+        /// `ETOOMANYREFS` if too many descriptors are under way. Otherwise those of sendmsg(2).
+        ///
+        /// # System calls
+        ///
+        /// sendmsg(2)
+        ///
+        /// # Examples
+        ///
+        /// See [`ancillary`](super::ancillary#examples).
+        #[doc(alias = "sendmsg")]
+        pub fn send_message(
+            &self,
+            data: &[IoSlice<'_>],
+            ancillary: &SendAncillary<'_>,
+        ) -> io::Result<usize> {
+            self.inner.do_io(Interest::WRITABLE, |socket| {
+                message::send(socket.as_fd(), data, ancillary, None)
+            })
+        }
+
+        /// As [`send_message`](UnixDatagram::send_message), to an address.
+        ///
+        /// # Errors
+        ///
+        /// As [`send_message`](UnixDatagram::send_message) and [`send_to`](UnixDatagram::send_to).
+        ///
+        /// # System calls
+        ///
+        /// sendmsg(2)
+        ///
+        /// # Examples
+        ///
+        /// See [`recv_message_from`](UnixDatagram::recv_message_from).
+        pub fn send_message_to(
+            &self,
+            data: &[IoSlice<'_>],
+            ancillary: &SendAncillary<'_>,
+            address: &SocketAddr,
+        ) -> io::Result<usize> {
+            self.inner.do_io(Interest::WRITABLE, |socket| {
+                message::send(socket.as_fd(), data, ancillary, Some(address))
+            })
+        }
+
+        /// Receives bytes into several buffers, and what travels along: how many bytes there are.
+        /// What `ancillary` still holds is closed first.
+        ///
+        /// # Errors
+        ///
+        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing yet; otherwise those of
+        /// recvmsg(2).
+        ///
+        /// # System calls
+        ///
+        /// recvmsg(2); where that cannot make descriptors close-on-exec, fcntl(2) for each.
+        ///
+        /// # Examples
+        ///
+        /// See [`ancillary`](super::ancillary#examples).
+        #[doc(alias = "recvmsg")]
+        pub fn recv_message<const FDS: usize>(
+            &self,
+            buffers: &mut [IoSliceMut<'_>],
+            ancillary: &mut RecvAncillary<FDS>,
+        ) -> io::Result<usize> {
+            self.inner.do_io(Interest::READABLE, |socket| {
+                message::receive(socket.as_fd(), buffers, ancillary)
+            })
+        }
+
+        /// As [`recv_message`](UnixDatagram::recv_message), and from where the datagram came: the
+        /// unnamed address if its sender is not bound.
+        ///
+        /// # Errors
+        ///
+        /// As [`recv_message`](UnixDatagram::recv_message).
+        ///
+        /// # System calls
+        ///
+        /// As [`recv_message`](UnixDatagram::recv_message).
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use litio::net::UnixDatagram;
+        /// use litio::net::ancillary::{RecvAncillary, SendAncillary};
+        /// use std::io::{IoSlice, IoSliceMut};
+        /// use std::os::fd::AsFd;
+        ///
+        /// # fn main() -> std::io::Result<()> {
+        /// # let name = format!("litio-doc-message-{}", std::process::id());
+        /// # let path = std::env::temp_dir().join(name);
+        /// let bound = UnixDatagram::bind(&path)?;
+        /// let sender = UnixDatagram::unbound()?;
+        /// let file = std::fs::File::open("/dev/null")?;
+        /// let fds = [file.as_fd()];
+        /// let data = [IoSlice::new(b"take "), IoSlice::new(b"this")];
+        /// sender.send_message_to(&data, &SendAncillary::new().fds(&fds), &bound.local_addr()?)?;
+        ///
+        /// let mut buffer = [0; 16];
+        /// let mut ancillary = RecvAncillary::<1>::new();
+        /// let mut buffers = [IoSliceMut::new(&mut buffer)];
+        /// let (len, from) = bound.recv_message_from(&mut buffers, &mut ancillary)?;
+        /// assert_eq!(&buffer[..len], b"take this");
+        /// assert!(from.is_unnamed() && ancillary.take_fd().is_some());
+        /// # std::fs::remove_file(&path)
+        /// # }
+        /// ```
+        pub fn recv_message_from<const FDS: usize>(
+            &self,
+            buffers: &mut [IoSliceMut<'_>],
+            ancillary: &mut RecvAncillary<FDS>,
+        ) -> io::Result<(usize, SocketAddr)> {
+            self.inner.do_io(Interest::READABLE, |socket| {
+                message::receive_from(socket.as_fd(), buffers, ancillary)
+            })
+        }
+
+        /// Who is at the other end: the process that made the pair, as it was then.
+        ///
+        /// # Errors
+        ///
+        /// [`NotConnected`](io::ErrorKind::NotConnected) or the like if there is no peer, and on
+        /// Linux for all but pairs.
+        /// [`Unsupported`](io::ErrorKind::Unsupported) where the system cannot tell.
+        ///
+        /// # Platform notes
+        ///
+        /// The process is told on Linux, Android and Apple's systems, not on the BSDs.
+        ///
+        /// # System calls
+        ///
+        /// getsockopt(2) with `SO_PEERCRED`, getpeereid(3)
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use litio::net::UnixDatagram;
+        /// use litio::net::ancillary::Credentials;
+        ///
+        /// # fn main() -> std::io::Result<()> {
+        /// let (ours, _theirs) = UnixDatagram::pair()?;
+        /// # #[cfg(target_os = "linux")]
+        /// assert_eq!(ours.peer_credentials()?, Credentials::own());
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[doc(alias = "SO_PEERCRED")]
+        #[doc(alias = "getpeereid")]
+        pub fn peer_credentials(&self) -> io::Result<Credentials> {
+            message::peer_credentials(self.inner.get().as_fd())
+        }
+    }
+}

@@ -25,11 +25,11 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// # Examples
 ///
 /// ```
+/// # #[cfg(unix)] fn main() -> std::io::Result<()> {
 /// use litio::net::{UnixListener, UnixStream};
 /// use litio::{Events, Interest, Poll, Token};
 /// use std::io::ErrorKind::WouldBlock;
 ///
-/// # fn main() -> std::io::Result<()> {
 /// # let path = std::env::temp_dir().join(format!("litio-doc-listener-{}", std::process::id()));
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(8);
@@ -48,6 +48,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// }
 /// # Ok(())
 /// # }
+/// # #[cfg(not(unix))] fn main() {}
 /// ```
 pub struct UnixListener {
     inner: IoSource<net::UnixListener>,
@@ -115,9 +116,9 @@ impl UnixListener {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixListener;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// # let name = format!("litio-doc-from-std-{}", std::process::id());
     /// # let path = std::env::temp_dir().join(name);
     /// let listener = std::os::unix::net::UnixListener::bind(&path)?;
@@ -125,8 +126,10 @@ impl UnixListener {
     /// let listener = UnixListener::from_std(listener);
     /// # std::fs::remove_file(&path)
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(listener: net::UnixListener) -> UnixListener {
         UnixListener {
             inner: IoSource::new(listener),
@@ -174,14 +177,15 @@ impl UnixListener {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixListener;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// # let path = std::env::temp_dir().join(format!("litio-doc-local-{}", std::process::id()));
     /// let listener = UnixListener::bind(&path)?;
     /// assert_eq!(listener.local_addr()?.as_pathname(), Some(path.as_path()));
     /// # std::fs::remove_file(&path)
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -197,14 +201,15 @@ impl UnixListener {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixListener;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// # let path = std::env::temp_dir().join(format!("litio-doc-error-{}", std::process::id()));
     /// let listener = UnixListener::bind(&path)?;
     /// assert!(listener.take_error()?.is_none());
     /// # std::fs::remove_file(&path)
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
@@ -217,11 +222,11 @@ impl UnixListener {
         /// Accepting by other means, here std's:
         ///
         /// ```
+        /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
         /// use litio::Interest;
         /// use litio::net::UnixListener;
         /// use std::os::fd::AsFd;
         ///
-        /// # fn main() -> std::io::Result<()> {
         /// # let path = std::env::temp_dir().join(format!("litio-doc-for-{}", std::process::id()));
         /// let listener = UnixListener::bind(&path)?;
         /// let same = listener.as_fd().try_clone_to_owned()?;
@@ -230,6 +235,7 @@ impl UnixListener {
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # std::fs::remove_file(&path)
         /// # }
+        /// # #[cfg(not(unix))] fn main() {}
         /// ```
     }
 }

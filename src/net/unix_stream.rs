@@ -2,15 +2,28 @@
 
 use std::io;
 use std::net::Shutdown;
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::path::Path;
 
 #[cfg(unix)]
 use super::into_std;
-use super::{debug_as_std, operations, reads, source, writes};
+use super::{debug_as_std, operations, reads, rearm_if_connecting, source, writes};
+#[cfg(unix)]
 use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::unix;
 use crate::sys::socket::unix::net::{self, SocketAddr};
+#[cfg(unix)]
+use crate::sys::socket::{if_control_messages, peek};
+
+#[cfg(unix)]
+if_control_messages! {
+    use std::io::{IoSlice, IoSliceMut};
+
+    use super::ancillary::{Credentials, RecvAncillary, SendAncillary};
+    use crate::sys::socket::message;
+}
 
 /// A connection between two processes of a machine, or two parts of one.
 ///
@@ -26,11 +39,11 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// # Examples
 ///
 /// ```
+/// # #[cfg(unix)] fn main() -> std::io::Result<()> {
 /// use litio::net::UnixStream;
 /// use litio::{Events, Interest, Poll, Token};
 /// use std::io::{Read, Write};
 ///
-/// # fn main() -> std::io::Result<()> {
 /// let (mut ours, mut theirs) = UnixStream::pair()?;
 /// let mut poll = Poll::new()?;
 /// let mut events = Events::with_capacity(8);
@@ -43,6 +56,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 /// assert_eq!(&buffer[..5], b"hello");
 /// # Ok(())
 /// # }
+/// # #[cfg(not(unix))] fn main() {}
 /// ```
 pub struct UnixStream {
     inner: IoSource<net::UnixStream>,
@@ -109,16 +123,18 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     /// ours.set_nonblocking(true)?;
     /// let ours = UnixStream::from_std(ours);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[cfg(unix)]
+    #[must_use]
     pub fn from_std(stream: net::UnixStream) -> UnixStream {
         UnixStream {
             inner: IoSource::new(stream),
@@ -162,13 +178,14 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.local_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getsockname")]
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -185,27 +202,24 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.peer_addr()?.is_unnamed());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "getpeername")]
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         let result = self.inner.get().peer_addr();
-        if let Err(error) = &result {
-            if error.kind() == io::ErrorKind::NotConnected {
-                self.inner.rearm(Interest::WRITABLE)?;
-            }
-        }
+        rearm_if_connecting(&self.inner, &result)?;
         result
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none, the source is armed again for writing: the stream may still be connecting.
+    /// is none and the stream is still connecting, the source is armed again for writing.
     ///
     /// # Errors
     ///
@@ -214,21 +228,58 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, _theirs) = UnixStream::pair()?;
     /// assert!(ours.take_error()?.is_none());
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     #[doc(alias = "SO_ERROR")]
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         let taken = self.inner.get().take_error()?;
-        if taken.is_none() {
-            self.inner.rearm(Interest::WRITABLE)?;
+        if taken.is_none() && IoSource::<net::UnixStream>::IS_REARMED {
+            rearm_if_connecting(&self.inner, &self.inner.get().peer_addr())?;
         }
         Ok(taken)
+    }
+
+    /// Reads what is there, and leaves it to be read again.
+    ///
+    /// However little it gives, it does not re-arm the source: go on until `WouldBlock`, or read.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing yet; otherwise those of
+    /// recv(2). `Ok(0)` is the end of the stream.
+    ///
+    /// # System calls
+    ///
+    /// recv(2) with `MSG_PEEK`
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UnixStream;
+    /// use std::io::{Read, Write};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (mut ours, mut theirs) = UnixStream::pair()?;
+    /// theirs.write_all(b"peeked")?;
+    /// let mut buffer = [0; 16];
+    /// assert_eq!(ours.peek(&mut buffer)?, 6);
+    /// assert_eq!(ours.read(&mut buffer)?, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    #[doc(alias = "MSG_PEEK")]
+    #[inline]
+    pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner
+            .do_io(Interest::READABLE, |stream| peek(stream.as_fd(), buffer))
     }
 
     /// Shuts down reading, writing or both, for everyone who shares the socket. After `Write` the
@@ -241,16 +292,17 @@ impl UnixStream {
     /// # Examples
     ///
     /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
     /// use litio::net::UnixStream;
     /// use std::io::Read;
     /// use std::net::Shutdown;
     ///
-    /// # fn main() -> std::io::Result<()> {
     /// let (ours, mut theirs) = UnixStream::pair()?;
     /// ours.shutdown(Shutdown::Write)?;
     /// assert_eq!(theirs.read(&mut [0; 16])?, 0);
     /// # Ok(())
     /// # }
+    /// # #[cfg(not(unix))] fn main() {}
     /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get().shutdown(how)
@@ -262,12 +314,12 @@ impl UnixStream {
         /// Reading by other means, here std's:
         ///
         /// ```
+        /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
         /// use litio::Interest;
         /// use litio::net::UnixStream;
         /// use std::io::Read;
         /// use std::os::fd::AsFd;
         ///
-        /// # fn main() -> std::io::Result<()> {
         /// let (ours, _theirs) = UnixStream::pair()?;
         /// let mut same = std::os::unix::net::UnixStream::from(ours.as_fd().try_clone_to_owned()?);
         /// let mut buffer = [0; 16];
@@ -275,6 +327,7 @@ impl UnixStream {
         /// assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         /// # Ok(())
         /// # }
+        /// # #[cfg(not(unix))] fn main() {}
         /// ```
     }
 }
@@ -285,3 +338,103 @@ source!(UnixStream, net::UnixStream);
 debug_as_std!(UnixStream);
 #[cfg(unix)]
 into_std!(UnixStream, net::UnixStream);
+
+#[cfg(unix)]
+if_control_messages! {
+    /// Messages with descriptors and credentials; see [`ancillary`](super::ancillary).
+    impl UnixStream {
+        /// Sends bytes from several buffers, and what is to travel along: how many bytes were sent.
+        ///
+        /// Fewer than asked may be sent, as with `write`; the descriptors are then sent with them.
+        ///
+        /// # Errors
+        ///
+        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room.
+        /// [`InvalidInput`](io::ErrorKind::InvalidInput) for more than 253 descriptors, or for
+        /// descriptors without data.
+        /// `ETOOMANYREFS` if too many descriptors are under way. Otherwise those of sendmsg(2).
+        ///
+        /// # System calls
+        ///
+        /// sendmsg(2)
+        ///
+        /// # Examples
+        ///
+        /// See [`ancillary`](super::ancillary#examples).
+        #[doc(alias = "sendmsg")]
+        pub fn send_message(
+            &self,
+            data: &[IoSlice<'_>],
+            ancillary: &SendAncillary<'_>,
+        ) -> io::Result<usize> {
+            if ancillary.has_fds() && data.iter().all(|slice| slice.is_empty()) {
+                let message = "descriptors travel with data on a stream; send at least a byte";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            }
+            self.inner.do_io(Interest::WRITABLE, |socket| {
+                message::send(socket.as_fd(), data, ancillary, None)
+            })
+        }
+
+        /// Receives bytes into several buffers, and what travels along: how many bytes there are.
+        /// What `ancillary` still holds is closed first.
+        ///
+        /// # Errors
+        ///
+        /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is nothing yet; otherwise those of
+        /// recvmsg(2).
+        ///
+        /// # System calls
+        ///
+        /// recvmsg(2); where that cannot make descriptors close-on-exec, fcntl(2) for each.
+        ///
+        /// # Examples
+        ///
+        /// See [`ancillary`](super::ancillary#examples).
+        #[doc(alias = "recvmsg")]
+        pub fn recv_message<const FDS: usize>(
+            &self,
+            buffers: &mut [IoSliceMut<'_>],
+            ancillary: &mut RecvAncillary<FDS>,
+        ) -> io::Result<usize> {
+            self.inner.do_io(Interest::READABLE, |socket| {
+                message::receive(socket.as_fd(), buffers, ancillary)
+            })
+        }
+
+        /// Who is at the other end: the process that connected, listened or made the pair, as it
+        /// was then.
+        ///
+        /// # Errors
+        ///
+        /// [`NotConnected`](io::ErrorKind::NotConnected) or the like if there is no peer.
+        /// [`Unsupported`](io::ErrorKind::Unsupported) where the system cannot tell.
+        ///
+        /// # Platform notes
+        ///
+        /// The process is told on Linux, Android and Apple's systems, not on the BSDs.
+        ///
+        /// # System calls
+        ///
+        /// getsockopt(2) with `SO_PEERCRED`, getpeereid(3)
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use litio::net::UnixStream;
+        /// use litio::net::ancillary::Credentials;
+        ///
+        /// # fn main() -> std::io::Result<()> {
+        /// let (ours, _theirs) = UnixStream::pair()?;
+        /// # #[cfg(target_os = "linux")]
+        /// assert_eq!(ours.peer_credentials()?, Credentials::own());
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[doc(alias = "SO_PEERCRED")]
+        #[doc(alias = "getpeereid")]
+        pub fn peer_credentials(&self) -> io::Result<Credentials> {
+            message::peer_credentials(self.inner.get().as_fd())
+        }
+    }
+}

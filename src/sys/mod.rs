@@ -4,10 +4,16 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod handle;
+#[cfg(all(test, unix))]
+pub(crate) mod high_numbers;
 pub(crate) mod selector;
 #[cfg(all(test, unix))]
 pub(crate) mod signals;
-#[cfg(unix)]
+#[cfg(not(any(windows, all(target_os = "wasi", target_env = "p1"))))]
+pub(crate) mod socket;
+// Preview 1 can accept connections, and that is all.
+#[cfg(all(target_os = "wasi", target_env = "p1"))]
+#[path = "socket/accept_only.rs"]
 pub(crate) mod socket;
 // The same functions in the words of Winsock, of which none is POSIX's.
 #[cfg(windows)]

@@ -8,9 +8,25 @@
 // Descriptors change hands here.
 #![allow(unsafe_code)]
 
-mod fd;
 pub mod pipe;
-mod queue_fd;
-mod source_fd;
 
-pub use source_fd::SourceFd;
+pub use crate::fd::SourceFd;
+
+use crate::sys::socket::if_control_messages;
+
+if_control_messages! {
+    /// Control messages, for programs that call sendmsg(2) or recvmsg(2) themselves: built without
+    /// overflow or misalignment, and read without trust.
+    ///
+    /// Run the call itself in `try_io_for` of the socket. Exists on systems whose `libc` describes
+    /// control messages.
+    ///
+    /// # Examples
+    ///
+    /// See [`ControlWriter`](control::ControlWriter).
+    pub mod control {
+        pub use crate::sys::socket::control::{
+            ControlBufferFull, ControlMessage, ControlMessages, ControlWriter, control_space,
+        };
+    }
+}

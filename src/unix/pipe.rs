@@ -303,3 +303,25 @@ impl From<ChildStderr> for Receiver {
         Receiver::from_std(OwnedFd::from(stderr).into())
     }
 }
+
+crate::fd::descriptors!(Sender, Receiver);
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_stay_the_same_through_all_conversions() {
+        let (sender, receiver) = new().unwrap();
+        let numbers = [sender.as_raw_fd(), receiver.as_raw_fd()];
+        let sender = Sender::from(OwnedFd::from(sender)).into_raw_fd();
+        let receiver = Receiver::from(OwnedFd::from(receiver)).into_raw_fd();
+        assert_eq!([sender, receiver], numbers);
+        // SAFETY: `into_raw_fd` has just given up the ownership.
+        drop(unsafe { Sender::from_raw_fd(sender) });
+        // SAFETY: as above.
+        drop(unsafe { Receiver::from_raw_fd(receiver) });
+    }
+}

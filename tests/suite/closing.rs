@@ -207,7 +207,7 @@ fn a_refused_connection_is_an_event_and_an_error_to_take() {
 }
 
 #[test]
-#[cfg_attr(windows, ignore = "Windows keeps the reason of a failed connection")]
+#[cfg_attr(windows, ignore = "Wine keeps the reason of a failed connection")]
 fn an_error_is_taken_only_once() {
     let mut rig = Rig::new();
     let mut stream = TcpStream::connect(refused_address()).unwrap();

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use litio::net::UdpSocket;
+use litio::net::datagrams::{Batch, Ecn, RecvRun, SendRun, Wanted};
 use litio::{Interest, Token, Waker};
 
 use crate::support::*;
@@ -127,6 +128,24 @@ fn a_loop_of_wakes_datagrams_and_timeouts_allocates_nothing() {
     };
     play(10);
     assert_eq!(allocations(|| play(300)), 0);
+}
+
+#[test]
+fn a_loop_of_batches_allocates_nothing() {
+    let socket = UdpSocket::bind(any_v4()).unwrap();
+    let batch = Batch::new(&socket, Wanted::COALESCED | Wanted::DESTINATION).unwrap();
+    let contents = [0; 640];
+    let run = SendRun::new(&contents).segments(10);
+    let run = run.to(socket.local_addr().unwrap()).ecn(Ecn::Capable0);
+    let mut runs: [_; 40] = std::array::from_fn(|_| RecvRun::new(vec![0; 65_535]));
+    let mut play = |rounds| {
+        for _ in 0..rounds {
+            assert_eq!(socket.send_runs(&batch, &[run; 3]).unwrap(), 192);
+            while socket.recv_runs(&batch, &mut runs).is_ok() {}
+        }
+    };
+    play(1);
+    assert_eq!(allocations(|| play(100)), 0);
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod udp;
 mod threads;
 
 // What Litio has beyond mio, on every platform.
+mod datagrams;
 mod io_source;
 mod modes;
 mod readiness;

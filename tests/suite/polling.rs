@@ -372,3 +372,16 @@ fn sources_outlive_their_poll_and_keep_working() {
     io::Read::read_to_string(&mut peer, &mut heard).unwrap();
     assert_eq!(heard, "still here");
 }
+
+#[test]
+fn a_source_moves_to_another_poll_after_its_own_is_gone() {
+    let rig = Rig::new();
+    let registry = rig.registry().try_clone().unwrap();
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::WRITABLE);
+    drop(rig);
+    let mut other = Rig::new();
+    registry.deregister(&mut socket).unwrap();
+    other.register(&mut socket, B, Interest::WRITABLE);
+    other.expect(B, WRITABLE);
+}

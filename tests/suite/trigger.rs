@@ -181,6 +181,28 @@ fn a_write_that_would_block_does_not_report_readable_again() {
 }
 
 #[test]
+fn asking_for_an_error_that_is_not_there_does_not_report_writable_again() {
+    // A loop that asks at each event would go round and round.
+    let mut rig = Rig::new();
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let (mut stream, _peer) = stream_and_peer();
+    rig.register(&mut stream, A, both);
+    rig.expect(A, WRITABLE);
+    #[cfg(unix)]
+    let (mut unix, _its_peer) = litio::net::UnixStream::pair().unwrap();
+    #[cfg(unix)]
+    {
+        rig.register(&mut unix, B, both);
+        rig.expect(B, WRITABLE);
+        assert!(unix.take_error().unwrap().is_none());
+        unix.peer_addr().unwrap();
+    }
+    assert!(stream.take_error().unwrap().is_none());
+    stream.peer_addr().unwrap();
+    rig.expect_nothing();
+}
+
+#[test]
 fn a_datagram_socket_is_readable_again_after_would_block() {
     let mut rig = Rig::new();
     let mut socket = UdpSocket::bind(any_v4()).unwrap();

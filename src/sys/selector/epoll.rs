@@ -84,7 +84,8 @@ impl Backend for Epoll {
         let raw = &mut buffer.0;
         raw.clear();
         raw.reserve(room.left());
-        let count = self.wait(raw.as_mut_ptr(), room.left(), timeout)?;
+        // SAFETY: room for that many has just been reserved.
+        let count = unsafe { self.wait(raw.as_mut_ptr(), room.left(), timeout) }?;
         if count == 0 {
             return Ok(Knocked::No);
         }
@@ -92,12 +93,12 @@ impl Backend for Epoll {
         unsafe { raw.set_len(count) };
         let mut is_knocked = false;
         room.extend(raw.iter().map(|raw| {
-            let (bits, data) = (raw.events, raw.u64);
+            let data = raw.u64;
             is_knocked |= data == KNOCK;
-            Event::with_raw(Token(data as usize), readiness(bits), bits.into())
+            event(raw)
         }));
         Ok(if is_knocked {
-            self.hear_knock(&mut room)
+            self.hear_knock(raw, &mut room)
         } else {
             Knocked::No
         })
@@ -153,17 +154,26 @@ impl Backend for Epoll {
 impl Epoll {
     /// The knock is among the events just reported: takes it out, unless it may be somebody's.
     #[cold]
-    fn hear_knock(&self, room: &mut Room<'_>) -> Knocked {
+    fn hear_knock(&self, raw: &[libc::epoll_event], room: &mut Room<'_>) -> Knocked {
         if !self.knock_token_is_used.load(Ordering::Relaxed) {
-            room.discard(Token(KNOCK as usize));
+            room.retract(raw.len());
+            // By its 64 bits, of which a token has but half on small machines.
+            let others = raw.iter().filter(|raw| {
+                let data = raw.u64;
+                data != KNOCK
+            });
+            others.for_each(|raw| room.push(event(raw)));
         }
         Knocked::Yes
     }
 
-    /// One wait of the right kind. Returns how many of the `limit` entries at `events`, for which
-    /// there must be room, were written.
+    /// One wait of the right kind. Returns how many entries at `events` were written.
+    ///
+    /// # Safety
+    ///
+    /// There must be room for `limit` entries at `events`.
     #[inline(always)]
-    fn wait(
+    unsafe fn wait(
         &self,
         events: *mut libc::epoll_event,
         limit: usize,
@@ -172,13 +182,16 @@ impl Epoll {
         let (mut ms, mut left) = match timeout {
             None => (-1, Duration::ZERO),
             Some(timeout) if timeout.subsec_nanos() % 1_000_000 == 0 => timeout::millis(timeout),
-            Some(timeout) => match self.wait_nanos(events, limit, timeout) {
-                Some(result) => return result,
-                None => timeout::millis(timeout),
-            },
+            Some(timeout) => {
+                // SAFETY: our caller promises the room.
+                match unsafe { self.wait_nanos(events, limit, timeout) } {
+                    Some(result) => return result,
+                    None => timeout::millis(timeout),
+                }
+            }
         };
         loop {
-            // SAFETY: epoll_wait writes at most `limit` entries, for which there is room.
+            // SAFETY: epoll_wait writes at most `limit` entries, and our caller promises the room.
             let count = check(unsafe {
                 libc::epoll_wait(self.epoll.as_raw_fd(), events, at_most(limit), ms)
             })?;
@@ -190,9 +203,13 @@ impl Epoll {
     }
 
     /// A wait with nanoseconds; `None` where the kernel has none, and then it is not tried again.
+    ///
+    /// # Safety
+    ///
+    /// As [`wait`](Epoll::wait).
     #[cfg(target_os = "linux")]
     #[cold]
-    fn wait_nanos(
+    unsafe fn wait_nanos(
         &self,
         events: *mut libc::epoll_event,
         limit: usize,
@@ -213,8 +230,8 @@ impl Epoll {
             seconds: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             nanoseconds: timeout.subsec_nanos().into(),
         };
-        // SAFETY: epoll_pwait2 writes at most `limit` entries, for which there is room, and reads
-        // `timeout`; the signal mask is null and stays as it is.
+        // SAFETY: epoll_pwait2 writes at most `limit` entries, for which our caller promises room,
+        // and reads `timeout`; the signal mask is null and stays as it is.
         let count = check(unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -238,8 +255,12 @@ impl Epoll {
     }
 
     /// Android kills processes that make system calls its filter does not know.
+    ///
+    /// # Safety
+    ///
+    /// None needed; the other one's is.
     #[cfg(not(target_os = "linux"))]
-    fn wait_nanos(
+    unsafe fn wait_nanos(
         &self,
         _: *mut libc::epoll_event,
         _: usize,
@@ -316,6 +337,12 @@ fn asked(interest: Interest) -> u32 {
         events |= libc::EPOLLPRI;
     }
     events as u32
+}
+
+#[inline]
+fn event(raw: &libc::epoll_event) -> Event {
+    let (bits, data) = (raw.events, raw.u64);
+    Event::with_raw(Token(data as usize), readiness(bits), bits.into())
 }
 
 const IN: u32 = libc::EPOLLIN as u32;

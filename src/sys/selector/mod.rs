@@ -127,6 +127,12 @@ mod poll_bits {
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "illumos")))]
     pub(super) const RDHUP: c_short = 0;
 
+    /// The descriptor is closed. ESP-IDF says nothing of the kind.
+    #[cfg(not(target_os = "espidf"))]
+    pub(super) const NVAL: c_short = libc::POLLNVAL as c_short;
+    #[cfg(target_os = "espidf")]
+    pub(super) const NVAL: c_short = 0;
+
     /// Urgent data: offered as a direction where epoll offers it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(super) const PRI: c_short = libc::POLLPRI;

@@ -8,8 +8,8 @@
 //!
 //! # The table and the list
 //!
-//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and
-//! poll(2) runs without the lock. Who changes an entry notes its descriptor in `changed`, once, and
+//! The table is locked for moments, the list is the poller's own (it lives in [`Buffer`]), and the
+//! poller waits without the lock. Who changes an entry notes its descriptor in `changed`, once, and
 //! the poller carries the changes into its list before it sleeps: the cost is that of what changed,
 //! never of what is registered. A descriptor of which nothing is wanted is not in the list at all,
 //! for POLLHUP and POLLERR come unasked and would end every wait at once. (Negative numbers in its
@@ -52,7 +52,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -243,7 +243,7 @@ struct State {
     /// The poller waits, or is about to, and does not know yet of anything that changes now.
     is_asleep: bool,
     /// The list that follows the table: see [`Buffer::follow`].
-    list: u64,
+    list: usize,
 }
 
 /// The poller's list, and what it needs to go through it without allocating.
@@ -260,7 +260,7 @@ pub(crate) struct Buffer {
     ready: Vec<u32>,
     paces: Paces,
     /// Which list this is; 0: none yet.
-    number: u64,
+    number: usize,
 }
 
 impl Buffer {
@@ -304,7 +304,7 @@ impl Buffer {
     /// this happens once.
     #[cold]
     fn begin(&mut self, state: &mut State, knocker: Option<RawFd>) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
         self.number = NEXT.fetch_add(1, Ordering::Relaxed);
         state.list = self.number;
         self.list.clear();
@@ -407,6 +407,7 @@ mod tests {
     use std::os::unix::fs::OpenOptionsExt;
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
+    use std::sync::atomic::AtomicU64;
     use std::thread;
 
     use socket2::SockRef;
@@ -719,10 +720,7 @@ mod tests {
     fn a_descriptor_closed_while_registered_is_forgotten() {
         let mut rig = Rig::new();
         let (ours, theirs) = pair();
-        // A number that no other test of this process comes upon by itself.
-        // SAFETY: F_DUPFD_CLOEXEC takes a number.
-        let fd =
-            check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 900) }).unwrap();
+        let fd = crate::sys::high_numbers::duplicate(&ours).into_raw_fd();
         rig.selector.register(fd, Token(7), R).unwrap();
         assert_eq!(rig.select(Duration::ZERO), []);
         // SAFETY: nobody else has this descriptor.

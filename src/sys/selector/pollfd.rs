@@ -20,7 +20,8 @@ pub(super) const IN: Bits = libc::POLLIN as Bits;
 pub(super) const OUT: Bits = libc::POLLOUT as Bits;
 pub(super) const ERR: Bits = libc::POLLERR as Bits;
 pub(super) const HUP: Bits = libc::POLLHUP as Bits;
-pub(super) const NVAL: Bits = libc::POLLNVAL as Bits;
+/// The descriptor is closed.
+pub(super) const NVAL: Bits = poll_bits::NVAL;
 /// Not in POSIX; no bit where the system lacks it.
 pub(super) const RDHUP: Bits = poll_bits::RDHUP;
 /// Urgent data; no bit where it is not offered as a direction.

@@ -22,6 +22,7 @@ use std::os::fd::OwnedFd;
 use libc::c_int;
 
 mod address;
+pub(crate) mod plain_batch;
 mod posix;
 pub(crate) mod tcp;
 pub(crate) mod udp;
@@ -31,7 +32,7 @@ pub(crate) mod unix;
 mod unix_address;
 
 #[cfg(unix)]
-pub(crate) use posix::set_nonblocking;
+pub(crate) use posix::{peek, set_nonblocking};
 
 // The dialects
 
@@ -69,6 +70,208 @@ mod dialect {
     ))]
     pub(super) use super::flags::{accept, pair, pipe, socket};
 }
+
+// Control messages: where the system has them
+
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+pub(crate) mod control;
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+pub(crate) mod message;
+
+/// Keeps its items where the system has control messages, and drops them elsewhere.
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+#[allow(unused_macros)]
+macro_rules! if_control_messages {
+    ($($item:item)*) => { $($item)* };
+}
+
+/// Keeps its items where the system has control messages, and drops them elsewhere.
+#[cfg(not(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+)))]
+#[allow(unused_macros)]
+macro_rules! if_control_messages {
+    ($($item:item)*) => {};
+}
+
+#[allow(unused_imports)] // used by `net` and `unix`
+pub(crate) use if_control_messages;
+
+/// For recvmsg(2): descriptors that arrive are close-on-exec. 0 where fcntl(2) must follow.
+#[cfg(any(
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+))]
+const RECV_CLOSES_ON_EXEC: c_int = libc::MSG_CMSG_CLOEXEC;
+#[cfg(not(any(
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+)))]
+#[allow(dead_code)] // where there are no control messages
+const RECV_CLOSES_ON_EXEC: c_int = 0;
+
+/// Whether the system itself closes descriptors for which the program left no room. Others may
+/// leave them open and not tell their numbers; they are given room for all.
+#[allow(dead_code)] // as above
+const RECV_CUTS_CLEANLY: bool = cfg!(any(target_os = "android", target_os = "linux"));
+
+/// For sendmsg(2): EPIPE and no signal. Apple's systems know an option of the socket instead, which
+/// `silence` sets.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[allow(dead_code)] // as above
+const SEND_QUIETLY: c_int = libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND_QUIETLY: c_int = 0;
+
+/// The kind of control message that carries a `struct ucred`.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const SCM_CREDENTIALS: Option<c_int> = Some(libc::SCM_CREDENTIALS);
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+#[allow(dead_code)] // as above
+const SCM_CREDENTIALS: Option<c_int> = None;
+
+/// Who is at the other end of a connection.
+#[cfg(any(
+    target_os = "android",
+    target_os = "cygwin",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "fuchsia",
+    target_os = "haiku",
+    target_os = "hurd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "solaris",
+    target_vendor = "apple",
+))]
+mod peer {
+    use std::io;
+    #[allow(unused_imports)] // where nothing can be asked
+    use std::os::fd::{AsRawFd, BorrowedFd};
+
+    use super::message::Credentials;
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+        let mut raw = [0; 12]; // a `struct ucred`
+        let mut len = raw.len() as libc::socklen_t;
+        let (fd, to) = (socket.as_raw_fd(), raw.as_mut_ptr().cast());
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        // SAFETY: getsockopt(2) writes at most `len` bytes to `to`, which are on our stack.
+        crate::sys::check(unsafe { libc::getsockopt(fd, level, option, to, &raw mut len) })?;
+        let credentials = Credentials::from_raw(raw);
+        // What the kernel says of a socket without a peer.
+        if credentials.pid == Some(0) && credentials.uid == u32::MAX {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        Ok(credentials)
+    }
+
+    #[cfg(any(
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_vendor = "apple",
+    ))]
+    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+        let (mut uid, mut gid) = (0, 0);
+        let fd = socket.as_raw_fd();
+        // SAFETY: getpeereid(3) writes to the two numbers, which are on our stack.
+        crate::sys::check(unsafe { libc::getpeereid(fd, &raw mut uid, &raw mut gid) })?;
+        #[cfg(target_vendor = "apple")]
+        let pid = super::posix::option(socket, libc::SOL_LOCAL, libc::LOCAL_PEERPID)
+            .ok()
+            .and_then(|pid| pid.try_into().ok());
+        #[cfg(not(target_vendor = "apple"))]
+        let pid = None;
+        Ok(Credentials { pid, uid, gid })
+    }
+
+    #[cfg(not(any(
+        target_os = "android",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_vendor = "apple",
+    )))]
+    pub(super) fn credentials(_: BorrowedFd<'_>) -> io::Result<Credentials> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+// Many datagrams per call
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) mod batch;
+#[cfg(not(any(target_os = "android", target_os = "linux")))]
+pub(crate) use plain_batch as batch;
 
 /// Makes a pipe: the end that reads, then the end that writes.
 ///
@@ -176,7 +379,7 @@ mod abstract_names {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::env;
     use std::fs::File;

@@ -44,7 +44,7 @@ pub(super) fn connect<T>(socket: &OwnedFd, address: &Address<T>) -> io::Result<(
 
 /// Sets a socket option that is an `int`.
 pub(super) fn set_option(
-    socket: &OwnedFd,
+    socket: &impl AsRawFd,
     level: c_int,
     option: c_int,
     value: c_int,
@@ -83,6 +83,16 @@ pub(crate) fn set_nonblocking(file: BorrowedFd<'_>, is_nonblocking: bool) -> io:
         check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, new) })?;
     }
     Ok(())
+}
+
+/// Receives what is there and leaves it to be received again.
+#[cfg(unix)]
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (fd, to, len) = (socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: recv(2) writes at most `len` bytes to the buffer, which is as long and outlives the
+    // call.
+    let received = check(unsafe { libc::recv(fd, to, len, libc::MSG_PEEK) })?;
+    Ok(received as usize)
 }
 
 /// Calls again while a signal interrupts: accept(2) on a listener that blocks, as std does it.

@@ -14,7 +14,7 @@ use super::SocketPath;
 use crate::support::*;
 
 #[track_caller]
-fn expect_flags(name: &str, fd: BorrowedFd<'_>) {
+pub(super) fn expect_flags(name: &str, fd: BorrowedFd<'_>) {
     // SAFETY: asks for the flags of a descriptor that is borrowed for the call.
     let status = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
     assert_ne!(status & libc::O_NONBLOCK, 0, "{name} is blocking");

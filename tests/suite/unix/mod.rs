@@ -1,5 +1,6 @@
 //! What only Unix has: descriptors as such, Unix sockets, pipes, urgent data.
 
+mod ancillary;
 mod datagram;
 mod descriptors;
 mod listener;

@@ -8,6 +8,7 @@ mod links;
 mod quality;
 mod suites;
 mod syscalls;
+mod wasi;
 mod wine;
 
 pub(crate) use links::act_as_linker;
@@ -17,8 +18,6 @@ use crate::step::{Context, Hosts, Note, Step, Stop, Tier};
 use crate::targets;
 
 /// All steps in the order in which they run: what fails most often and fastest comes first.
-///
-/// Still to come, with its backend: WASI p2 under wasmtime.
 pub(crate) const ALL: &[Step] = &[
     // The house.
     any("fmt", "sources are formatted", 3, house::fmt),
@@ -60,6 +59,12 @@ pub(crate) const ALL: &[Step] = &[
         examples::examples,
     ),
     // The same promises elsewhere.
+    any(
+        "release",
+        "the suites in a release build",
+        10,
+        suites::release,
+    ),
     unix("poll", "the suites on poll(2), forced", 10, suites::poll),
     any(
         "loom",
@@ -97,6 +102,12 @@ pub(crate) const ALL: &[Step] = &[
         "a message costs the system calls of a hand-written loop, under strace",
         8,
         syscalls::syscalls,
+    ),
+    linux(
+        "wasi",
+        "the suites on WASI preview 2, under wasmtime",
+        15,
+        wasi::p2,
     ),
     linux(
         "wine",

@@ -17,6 +17,11 @@ pub(crate) fn test(context: &Context) -> Result<Note, Stop> {
         .run_tests()
 }
 
+/// As programs are shipped: sources take no room of their own, and it is the kernel that notices mistakes.
+pub(crate) fn release(context: &Context) -> Result<Note, Stop> {
+    suites(context.cargo()).arg("--release").run_tests()
+}
+
 pub(crate) fn poll(context: &Context) -> Result<Note, Stop> {
     let suites = suites(context.cargo()).env("RUSTFLAGS", "--cfg litio_backend=\"poll\"");
     suites

@@ -45,9 +45,16 @@ pub(crate) fn wine(context: &Context) -> Result<Note, Stop> {
             .arg("-ladvapi32")
             .run()?;
     }
-    under_wine(suites(context.cargo()).args(["--target", TRIPLE]), &prefix)
-        .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine")
-        .run_tests()
+    let run = |tests: Command| {
+        under_wine(tests.args(["--target", TRIPLE]), &prefix)
+            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine")
+            .run_tests()
+    };
+    let suites = run(suites(context.cargo()))?;
+    let examples = run(context.cargo().args(["test", "-p", "litio", "--doc"]))?;
+    Ok(format!(
+        "{suites}; examples of the documentation: {examples}"
+    ))
 }
 
 fn under_wine(command: Command, prefix: &Path) -> Command {

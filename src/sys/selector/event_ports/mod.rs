@@ -451,6 +451,7 @@ fn timespec(timeout: Duration) -> libc::timespec {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
+    use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -653,10 +654,7 @@ mod tests {
     fn a_descriptor_closed_while_registered_is_forgotten_when_it_is_associated_next() {
         let mut rig = Rig::new();
         let (ours, _theirs) = pair();
-        // A number that no other test of this process comes upon by itself.
-        // SAFETY: F_DUPFD_CLOEXEC takes a number.
-        let fd =
-            check(unsafe { libc::fcntl(ours.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 910) }).unwrap();
+        let fd = crate::sys::high_numbers::duplicate(&ours).into_raw_fd();
         rig.selector.register(fd, Token(7), RW.level()).unwrap();
         assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
         // SAFETY: nobody else has this descriptor.

@@ -180,7 +180,6 @@ impl Kqueue {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::Write;
-    use std::os::fd::{FromRawFd, OwnedFd};
     use std::os::unix::net::UnixStream;
     use std::sync::Arc;
     use std::thread;
@@ -389,11 +388,7 @@ mod tests {
     fn one_that_was_closed_is_forgotten() {
         let mut rig = Rig::new();
         let null = std::fs::File::open("/dev/null").unwrap();
-        let high = 900;
-        // SAFETY: makes a descriptor at that number or above, where no other test has one.
-        let high = unsafe { libc::fcntl(null.as_raw_fd(), libc::F_DUPFD_CLOEXEC, high) };
-        // SAFETY: made above.
-        let high = unsafe { OwnedFd::from_raw_fd(high) };
+        let high = crate::sys::high_numbers::duplicate(&null);
         rig.register(&high, 7, R.level());
         assert_eq!(rig.select(SOON), [(7, READABLE)]);
         drop(high);

@@ -21,6 +21,8 @@ use windows_sys::Win32::Networking::WinSock::{
 use self::address::Address;
 
 mod address;
+#[path = "../plain_batch.rs"]
+pub(crate) mod batch;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;

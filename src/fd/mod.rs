@@ -1,73 +1,86 @@
-//! Descriptors in and out of every source that owns one, stamped by one macro.
+//! Descriptors: raw ones as sources, the queue's own, and descriptors in and out of every type.
+//!
+//! For all systems that have them, which are more than Unix; `unix`, `wasi` and `hermit` show what
+//! their systems have.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+// Descriptors change hands here.
+#![allow(unsafe_code)]
 
-use crate::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
-use crate::unix::pipe::{Receiver, Sender};
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+use crate::net::UdpSocket;
+use crate::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use crate::net::{UnixDatagram, UnixListener, UnixStream};
 
+mod queue_fd;
+mod source_fd;
+
+pub use source_fd::SourceFd;
+
+/// Stamps the traits on types that have `as_std`, `into_std` and `from_std`.
 macro_rules! descriptors {
     ($($source:ident),*) => { $(
         /// The descriptor. I/O on it is not seen by the source: run it in
         #[doc = concat!("[`try_io_for`](", stringify!($source), "::try_io_for).")]
-        impl AsFd for $source {
-            fn as_fd(&self) -> BorrowedFd<'_> {
+        impl ::std::os::fd::AsFd for $source {
+            fn as_fd(&self) -> ::std::os::fd::BorrowedFd<'_> {
                 self.as_std().as_fd()
             }
         }
 
-        /// As [`as_fd`](AsFd::as_fd), without a lifetime.
-        impl AsRawFd for $source {
-            fn as_raw_fd(&self) -> RawFd {
+        /// As [`as_fd`](::std::os::fd::AsFd::as_fd), without a lifetime.
+        impl ::std::os::fd::AsRawFd for $source {
+            fn as_raw_fd(&self) -> ::std::os::fd::RawFd {
                 self.as_std().as_raw_fd()
             }
         }
 
         /// Takes a descriptor, which must be of the right kind and non-blocking. None of its flags
         /// is changed.
-        impl From<OwnedFd> for $source {
-            fn from(fd: OwnedFd) -> $source {
+        impl From<::std::os::fd::OwnedFd> for $source {
+            fn from(fd: ::std::os::fd::OwnedFd) -> $source {
                 $source::from_std(fd.into())
             }
         }
 
         /// As `From<OwnedFd>`, with the duty to see to it that nobody else owns the descriptor.
-        impl FromRawFd for $source {
-            unsafe fn from_raw_fd(fd: RawFd) -> $source {
+        impl ::std::os::fd::FromRawFd for $source {
+            unsafe fn from_raw_fd(fd: ::std::os::fd::RawFd) -> $source {
                 // SAFETY: the caller promises an open descriptor that nobody else owns.
-                unsafe { OwnedFd::from_raw_fd(fd) }.into()
+                unsafe { ::std::os::fd::OwnedFd::from_raw_fd(fd) }.into()
             }
         }
 
         /// Gives the descriptor. It stays non-blocking and, on epoll and kqueue, registered until
         /// it is closed: deregister it first if it lives on.
-        impl From<$source> for OwnedFd {
-            fn from(source: $source) -> OwnedFd {
+        impl From<$source> for ::std::os::fd::OwnedFd {
+            fn from(source: $source) -> ::std::os::fd::OwnedFd {
                 source.into_std().into()
             }
         }
 
         /// As `From<…> for OwnedFd`, with the duty to close it.
-        impl IntoRawFd for $source {
-            fn into_raw_fd(self) -> RawFd {
-                OwnedFd::from(self).into_raw_fd()
+        impl ::std::os::fd::IntoRawFd for $source {
+            fn into_raw_fd(self) -> ::std::os::fd::RawFd {
+                ::std::os::fd::OwnedFd::from(self).into_raw_fd()
             }
         }
     )* };
 }
 
-descriptors!(
-    TcpListener,
-    TcpStream,
-    UdpSocket,
-    UnixDatagram,
-    UnixListener,
-    UnixStream,
-    Sender,
-    Receiver
-);
+#[cfg(unix)]
+pub(crate) use descriptors;
 
-#[cfg(test)]
+descriptors!(TcpListener, TcpStream);
+#[cfg(not(all(target_os = "wasi", target_env = "p1")))]
+descriptors!(UdpSocket);
+#[cfg(unix)]
+descriptors!(UnixDatagram, UnixListener, UnixStream);
+
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
     use super::*;
 
     /// Through every conversion and back, the descriptor stays the same and open.
@@ -96,8 +109,5 @@ mod tests {
         assert_goes_round(UdpSocket::bind(address).unwrap());
         assert_goes_round(UnixDatagram::unbound().unwrap());
         assert_goes_round(UnixStream::pair().unwrap().0);
-        let (sender, receiver) = crate::unix::pipe::new().unwrap();
-        assert_goes_round(sender);
-        assert_goes_round(receiver);
     }
 }

@@ -1,0 +1,190 @@
+//! Many UDP datagrams per call: an order of magnitude where they come in runs.
+//!
+//! A datagram sent or received by itself costs a system call, which is the lesser part, and a way
+//! through the network stack, which is the greater. Systems can take a *run* instead: datagrams of
+//! one length to one place, one behind the other in one buffer, that go through the stack as one
+//! packet and are cut at its end (*segmentation offload*); and can hand out what arrived alike in
+//! one buffer (*coalescing*). The [guide](crate::guide::datagrams) says when it pays.
+//!
+//! # How it works
+//!
+//! - A [`SendRun`] is what to send: a slice of the program's, where to cut it, whereto, and what
+//!   else is asked for these datagrams (source address, interface, congestion mark, hop limit).
+//! - A [`RecvRun`] is a buffer of the program's and, after receiving, the datagrams in it and what
+//!   the system told of them.
+//! - A [`Batch`] is what is known of one socket: it switches on what is [`Wanted`], says what was
+//!   granted, and learns which mechanism works. Make one for each socket and keep it beside it.
+//! - [`UdpSocket::send_runs`] and [`UdpSocket::recv_runs`] do it. They allocate nothing; headers
+//!   and control messages are on the stack.
+//!
+//! The program is written once. Underneath is the best that the system has for this socket at this
+//! moment; what it refuses is done by lesser means in the same call, down to one plain call for
+//! each datagram, with the same results.
+//!
+//! Counts are partial, as with `write`: [`WouldBlock`](std::io::ErrorKind::WouldBlock) only before
+//! the first datagram. If fewer were sent than there are, go on with the rest
+//! ([`SendRun::advance_runs`]): the next call sends on, or says why not. If fewer runs were
+//! received than there are buffers, receive again: only `WouldBlock` makes the next event certain.
+//! An error after the first datagram ends the call with the count, and is met again by the next;
+//! except that an error which earlier datagrams met (`ConnectionRefused`) may go unreported.
+//!
+//! # Why it is so
+//!
+//! The state is not in [`UdpSocket`], which stays as small as std's, and costs nothing to those who
+//! do without. Passing the batch of another socket is harmless: it is only wrong about what works.
+//! Counts are of datagrams when sending, because a run may be sent in part; and of runs when
+//! receiving, because that is what has been filled. Metadata is asked for, because the kernel's
+//! work for each datagram grows with it.
+//!
+//! # Platform notes
+//!
+//! | system | sending | receiving | metadata |
+//! |---|---|---|---|
+//! | Linux, Android | GSO from 4.18 on; sendmmsg(2) | GRO from 5.0 on; recvmmsg(2) | all |
+//! | others | one call for each datagram | one call for each datagram | source only |
+//!
+//! Windows could do as well (USO, URO), but does not here yet. Apple's `sendmsg_x` and `recvmsg_x`
+//! are private.
+//!
+//! # Examples
+//!
+//! ```
+//! use litio::net::UdpSocket;
+//! use litio::net::datagrams::{Batch, RecvRun, SendRun, Wanted};
+//! use litio::{Events, Interest, Poll, Token};
+//! use std::io::ErrorKind;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+//! let batch = Batch::new(&socket, Wanted::COALESCED)?;
+//! let mut poll = Poll::new()?;
+//! let mut events = Events::with_capacity(8);
+//! poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+//!
+//! let peer = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+//! let contents = [7; 16 * 100];
+//! let run = SendRun::new(&contents).segments(100).to(socket.local_addr()?);
+//! assert_eq!(peer.send_runs(&Batch::new(&peer, Wanted::NOTHING)?, &[run])?, 16);
+//!
+//! // 65,535 bytes each, lest a coalesced run be cut off.
+//! let mut runs = [(); 4].map(|()| RecvRun::new(vec![0; 65_535]));
+//! let mut count = 0;
+//! while count < 16 {
+//!     poll.poll(&mut events, None)?;
+//!     loop {
+//!         match socket.recv_runs(&batch, &mut runs) {
+//!             Ok(filled) => {
+//!                 for run in &runs[..filled] {
+//!                     assert_eq!(run.source(), peer.local_addr()?);
+//!                     assert!(run.datagrams().all(|datagram| datagram == [7; 100]));
+//!                     count += run.count();
+//!                 }
+//!             }
+//!             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+//!             Err(error) => return Err(error),
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+
+use super::UdpSocket;
+use crate::sys::socket::batch::Offload;
+
+pub use crate::datagram::{Datagrams, Ecn, RecvRun, SendRun, Wanted};
+
+/// What a UDP socket can do for many datagrams per call: asked once, learnt on the way.
+///
+/// # Examples
+///
+/// See [the module's](self#examples).
+#[derive(Debug)]
+pub struct Batch {
+    pub(super) offload: Offload,
+}
+
+impl Batch {
+    /// Switches on what is wanted, as far as the system has it, for the socket and all its
+    /// duplicates.
+    ///
+    /// With [`Wanted::COALESCED`] granted, receive with [`UdpSocket::recv_runs`] only: other
+    /// methods would give several datagrams for one.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockopt(2) and setsockopt(2); not that something is missing, which
+    /// [`granted`](Batch::granted) tells.
+    ///
+    /// # System calls
+    ///
+    /// On Linux getsockname(2), getsockopt(2), and for each flag setsockopt(2) once or, on IPv6,
+    /// twice; otherwise none.
+    pub fn new(socket: &UdpSocket, wanted: Wanted) -> io::Result<Batch> {
+        let offload = Offload::new(socket.as_std(), wanted)?;
+        Ok(Batch { offload })
+    }
+
+    /// What the system grants of what was wanted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::net::datagrams::{Batch, Wanted};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// let batch = Batch::new(&socket, Wanted::ECN)?;
+    /// assert_eq!(batch.granted().contains(Wanted::ECN), cfg!(target_os = "linux"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn granted(&self) -> Wanted {
+        self.offload.granted()
+    }
+
+    /// How many datagrams of a run the system takes in one piece, as far as is known now: 64, or 1
+    /// where there is no segmentation offload or it was refused. Longer runs are cut into pieces.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::net::datagrams::{Batch, Wanted};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// let batch = Batch::new(&socket, Wanted::NOTHING)?;
+    /// println!("best in runs of {}", batch.max_segments());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "UDP_SEGMENT")]
+    #[doc(alias = "GSO")]
+    pub fn max_segments(&self) -> usize {
+        self.offload.max_segments()
+    }
+
+    /// How many datagrams may come in one buffer: 1 unless [`Wanted::COALESCED`] was granted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::net::datagrams::{Batch, Wanted};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// assert_eq!(Batch::new(&socket, Wanted::NOTHING)?.max_coalesced(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "UDP_GRO")]
+    #[doc(alias = "GRO")]
+    pub fn max_coalesced(&self) -> usize {
+        self.offload.max_coalesced()
+    }
+}
