@@ -39,7 +39,7 @@ fn main() -> Outcome<()> {
         for ((side, end), list) in SIDES.iter().zip(&measured) {
             let calls = count_calls(load, &server(end))?;
             println!(
-                "| {} | {side} | {} | {} | {} | {calls:.3} |",
+                "| {} | {side} | {} | {} | {} | {calls:.2} |",
                 load.name,
                 spread(list, |one| one.rate, 0),
                 spread(list, |one| one.p99_millis, 2),

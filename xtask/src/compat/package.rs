@@ -113,14 +113,15 @@ impl Package {
 
     /// What the package's manifest gets besides its own text.
     fn addition(&self, context: &Context, source: &Path) -> Result<String, Stop> {
-        let lock = read(&source.join("Cargo.lock"))?;
+        let lock = fs::read_to_string(source.join("Cargo.lock")).ok();
         let mut patches = String::new();
         if self.side == Side::Litio {
             let shim = context.root.join(self.line.shim);
             patches += &format!("mio = {{ path = {shim:?} }}\n");
         }
         // A development dependency depends on the published package in turn: it must get this one.
-        if locked_versions(&lock, self.name).len() > 1 {
+        // Without a lock file that is not known yet, and a patch in vain does no harm.
+        if lock.is_none_or(|lock| locked_versions(&lock, self.name).len() > 1) {
             patches += &format!("{} = {{ path = \".\" }}\n", self.name);
         }
         let mut stand_ins = String::new();
@@ -139,7 +140,12 @@ impl Package {
         let manifest = self.folder.join("Cargo.toml");
         let text = read(&manifest)? + addition;
         fs::write(&manifest, text).map_err(|error| self.failed(&error))?;
-        let lock = read(&self.folder.join("Cargo.lock"))?;
+        let lock = self.folder.join("Cargo.lock");
+        if !lock.exists() {
+            // Older releases carry none.
+            self.cargo(context).arg("generate-lockfile").run()?;
+        }
+        let lock = read(&lock)?;
         let update = |what: String| self.cargo(context).args(["update", &what]);
         for version in locked_versions(&lock, self.name) {
             if version != self.version {
