@@ -272,8 +272,8 @@ pub(crate) fn full(context: &Context, only: &[String]) -> Result<Note, Stop> {
 }
 
 const HEAD: &str = "\
-| dependent | in place of mio | tests | passed on mio | passed on Litio | receive an event | from a source |
-|---|---|---|---|---|---|---|";
+| dependent | in place of mio | passed on mio | passed on Litio | receive an event | from a source |
+|---|---|---|---|---|---|";
 
 /// One dependent on both sides; answers its row of the table.
 fn compare(
@@ -298,12 +298,11 @@ fn compare(
     }
     let mark = if is_equal { "" } else { " **differs**" };
     Ok(format!(
-        "| {} | {} | {} | {} | {}{mark} | {} | {} |",
+        "| {} | {} | {} | {}{mark} | {} | {} |",
         package.title(),
         dependent.line.real,
-        theirs.len(),
-        theirs.passed(),
-        ours.passed(),
+        theirs.verdict(),
+        ours.verdict(),
         received.any,
         received.from_source,
     ))

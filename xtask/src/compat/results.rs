@@ -72,6 +72,14 @@ impl Results {
         )
     }
 
+    /// How many passed and, if any, failed.
+    pub(crate) fn verdict(&self) -> String {
+        match self.count(Outcome::Failed) {
+            0 => self.passed().to_string(),
+            failed => format!("{}, {failed} failed", self.passed()),
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: Results) {
         self.0.extend(other.0);
     }
