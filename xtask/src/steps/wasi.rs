@@ -89,8 +89,10 @@ const NOT_ON_WASI: &[(&str, &[&str])] = &[
         "what was sent, or found ready, is there a moment later",
         &[
             "polling::a_zero_timeout_still_reports_what_is_ready",
+            "polling::sources_outlive_their_poll_and_keep_working",
             "readiness::poll_until_an_instant_that_has_passed_asks_and_returns",
             "short_transfers::a_short_vectored_read_counts_the_sum",
+            "tcp::ipv6_works_like_ipv4",
             "tcp::shared_references_read_and_write_too",
             "tcp::vectored_reads_fill_one_buffer_after_the_other",
         ],
