@@ -21,7 +21,7 @@
 //! 13. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
-//! `unix_chat`, `custom_source`, `thread_per_core`.
+//! `unix_chat`, `custom_source`, `thread_per_core`, `pass_listener`.
 //!
 //! The four rules to remember:
 //!
