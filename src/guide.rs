@@ -21,7 +21,7 @@
 //! 13. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
-//! `unix_chat`, `custom_source`, `thread_per_core`.
+//! `unix_chat`, `custom_source`, `thread_per_core`, `pass_listener`.
 //!
 //! The four rules to remember:
 //!
@@ -797,14 +797,23 @@ pub mod short_reads {}
 /// [`net::datagrams`](crate::net::datagrams) does this, where the system can, with the same program
 /// everywhere.
 ///
-/// **It pays** when runs are long, from 16 datagrams on say: a QUIC or RTP sender with a window to
-/// fill, a tunnel, a log shipper, a server that answers in many parts. Make runs as long as
-/// latency allows; [`Batch::max_segments`](crate::net::datagrams::Batch::max_segments) in a piece
-/// is best, more does no harm.
+/// What a datagram of 64 bytes costs on its way over loopback, sent and received, against one call
+/// of `send` and one of `recv` for it (Linux 6.18; `bench/` measures it anew):
+///
+/// | datagrams in a run | 1 | 2 | 4 | 8 | 16 | 32 | 64 |
+/// |---|---|---|---|---|---|---|---|
+/// | sent in runs | 1.3 | 1.0 | 0.56 | 0.43 | 0.35 | 0.29 | 0.30 |
+/// | and received in runs | 1.3 | 0.68 | 0.32 | 0.17 | 0.09 | 0.04 | 0.02 |
+///
+/// **It pays** when there is something to put in runs, best from 16 datagrams on: a QUIC or RTP
+/// sender with a window to fill, a tunnel, a log shipper, a server that answers in many parts. Make
+/// runs as long as latency allows;
+/// [`Batch::max_segments`](crate::net::datagrams::Batch::max_segments) in a piece is best, more
+/// does no harm.
 ///
 /// **It does not pay** for a datagram here and there, each to another peer: DNS, heartbeats, games.
 /// [`send_to`](crate::net::UdpSocket::send_to) and [`recv_from`](crate::net::UdpSocket::recv_from)
-/// are right there. (A batch of runs of one datagram each is a little cheaper still.)
+/// are right there.
 ///
 /// **On the receiving side** it pays if the peers send in runs, and costs memory: each buffer needs
 /// 65,535 bytes, because a run that does not fit is cut off, and lost. Four to eight buffers are

@@ -17,6 +17,12 @@ const BUFFERS: usize = 4;
 pub fn run(rounds: usize, only: &str) -> io::Result<()> {
     println!("| datagrams, each sent and received | who | ns | quartiles | ratio to the first |");
     println!("|---|---|---:|---|---:|");
+    for length in [1, 2, 4, 8, 16, 32, 64] {
+        let name = format!("by length, runs of {length}, 64 B");
+        if name.contains(only) {
+            by_length(&name, rounds, length)?;
+        }
+    }
     for size in [64, 1200] {
         let rows: [(&str, fn(&str, usize, usize) -> io::Result<()>); 5] = [
             ("single calls and the rest", overview),
@@ -57,6 +63,26 @@ fn set_option(socket: &UdpSocket, level: libc::c_int, option: libc::c_int, value
     let value = (&raw const value).cast();
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) };
     assert_eq!(result, 0, "setsockopt({level}, {option})");
+}
+
+/// From which length on a run pays.
+fn by_length(name: &str, rounds: usize, length: usize) -> io::Result<()> {
+    let size = 64;
+    let contents = vec![7; length * size];
+    let mut singles = RawSingle::new(size)?;
+    let mut gso = OnLitio::new(Wanted::NOTHING, true)?;
+    let mut both = OnLitio::new(Wanted::COALESCED, true)?;
+    row_per(
+        length,
+        name,
+        rounds,
+        &mut [
+            Contender::new("single, raw", || singles.turn(&contents)),
+            Contender::new("litio GSO", || gso.turn(&contents, size)),
+            Contender::new("litio GSO + GRO", || both.turn(&contents, size)),
+        ],
+    );
+    Ok(())
 }
 
 /// What all rows are measured against: one call for each datagram.
@@ -353,9 +379,10 @@ impl OnLitio {
             let runs: [_; RUN] = std::array::from_fn(|_| SendRun::new(chunks.next().unwrap()));
             one.send_runs(batch_one, &runs)
         };
-        assert_eq!(sent.unwrap(), RUN);
+        let count = contents.len() / size;
+        assert_eq!(sent.unwrap(), count);
         let mut datagrams = 0;
-        while datagrams < RUN {
+        while datagrams < count {
             let filled = other.recv_runs(batch_other, &mut self.runs).unwrap();
             let counts = self.runs[..filled].iter().map(RecvRun::count);
             datagrams += counts.sum::<usize>();

@@ -9,10 +9,12 @@ use crate::step::{Context, Note, Stop, each};
 /// Every example, a file or a folder of `examples/`, with the arguments that make it end by itself.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("custom_source", &[]),
+    ("pass_listener", &[]),
     ("quickstart", &[]),
     ("tcp_echo", &["--seconds", "1"]),
     ("thread_per_core", &[]),
-    ("udp_echo", &[]),
+    ("udp_echo", &["--seconds", "1"]),
+    ("udp_echo", &["--seconds", "1", "--window", "64", "--batch"]),
     ("unix_chat", &[]),
 ];
 
@@ -64,10 +66,11 @@ fn every_example_has_a_row(context: &Context) -> Result<(), Stop> {
         }
     }
     names.sort();
-    if names.iter().eq(EXAMPLES.iter().map(|(name, _)| name)) {
+    let mut rows: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+    rows.dedup(); // some run in several ways
+    if names == rows {
         return Ok(());
     }
-    let rows: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
     Err(Stop::failed(format!(
         "examples/ has {names:?}, xtask's table has {rows:?}"
     )))
