@@ -253,14 +253,14 @@ pub(super) fn the_first_waker_made_while_the_poller_sleeps_is_heard<B: Subject>(
         let mut rig = Rig::<B>::new();
         let hub = rig.hub();
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let waking = scope.spawn(|| {
                 let_it_fall_asleep();
                 let waker = WakeHandle::new(&hub, Token(1)).unwrap();
                 waker.wake().unwrap();
-                // Dropped only when it has been heard.
-                until("the wake is taken", || hub.wakes.pending() == 0);
+                waker
             });
             assert_eq!(rig.next().0, [(1, READABLE)]);
+            drop(waking.join()); // the waker, now that it has been heard
         });
     }
 }
