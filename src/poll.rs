@@ -104,7 +104,7 @@ impl Poll {
     /// millisecond on older Linux, Android, poll(2) and Windows. Any `Duration` is fine,
     /// `Duration::MAX` too.
     ///
-    /// With no source registered it sleeps all the same, except on WASI preview 1.
+    /// With no source registered it sleeps all the same.
     ///
     /// # System calls
     ///

@@ -52,6 +52,12 @@ use crate::wake_state::Slot;
 /// # }
 /// ```
 ///
+/// # Platform notes
+///
+/// Does not exist on WASI, which has neither a second thread to use it nor anything to interrupt a
+/// `poll`. On the Nintendo 3DS, [`Waker::new`] answers
+/// [`Unsupported`](io::ErrorKind::Unsupported).
+///
 /// # System calls
 ///
 /// At most one for each wake: write(2) to an eventfd(2) or a pipe(2), kevent(2) with `EVFILT_USER`,

@@ -76,6 +76,11 @@ descriptors!(TcpListener, TcpStream);
 descriptors!(UdpSocket);
 #[cfg(unix)]
 descriptors!(UnixDatagram, UnixListener, UnixStream);
+#[cfg(unix)]
+crate::sys::socket::if_control_messages! {
+    use crate::net::{UnixSeqpacket, UnixSeqpacketListener};
+    descriptors!(UnixSeqpacket, UnixSeqpacketListener);
+}
 
 #[cfg(all(test, unix))]
 mod tests {

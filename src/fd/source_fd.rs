@@ -19,11 +19,11 @@ use crate::token::Token;
 /// # Re-arming
 ///
 /// Litio does not see the I/O. On epoll and kqueue it need not: the descriptor is edge-triggered,
-/// as every source. Elsewhere (poll(2), event ports) it is *paced*: while it stays ready, the same
-/// readiness is reported again, first after a millisecond, then less and less often, down to every
-/// 64 ms. No edge is lost and nothing spins; but a program that wants an exact source everywhere
-/// wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
-/// [`Interest::oneshot`] it does what they say, everywhere.
+/// as every source. Elsewhere (poll(2), WASI, event ports) it is *paced*: while it stays ready, the
+/// same readiness is reported again, first after a millisecond, then less and less often, down to
+/// every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
+/// everywhere wraps its object in an [`IoSource`](crate::IoSource) instead. With
+/// [`Interest::level`] and [`Interest::oneshot`] it does what they say, everywhere.
 ///
 /// # Terminals and other devices on macOS
 ///

@@ -88,6 +88,8 @@ use crate::io_source::IoSource;
 #[cfg(unix)]
 crate::sys::socket::if_control_messages! {
     pub mod ancillary;
+    mod unix_seqpacket;
+    pub use unix_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 }
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub mod datagrams;

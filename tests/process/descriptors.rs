@@ -369,6 +369,7 @@ fn a_program_that_is_executed_inherits_nothing() {
 }
 
 #[test]
+#[cfg(not(any(target_os = "tvos", target_os = "watchos")))] // which let no program fork
 fn a_forked_child_that_drops_everything_disturbs_nothing() {
     // An epoll set is shared by both: a child that deregistered on drop would take the parent's sources away.
     alone(|| {

@@ -71,11 +71,11 @@ mod dialect {
     pub(super) use super::flags::{accept, pair, pipe, socket};
 }
 
-// Control messages: where the system has them
+// Control messages: where the system has them. (Cygwin has them too, but the macros of the libc
+// crate are no constants there.)
 
 #[cfg(any(
     target_os = "android",
-    target_os = "cygwin",
     target_os = "dragonfly",
     target_os = "freebsd",
     target_os = "fuchsia",
@@ -91,7 +91,6 @@ mod dialect {
 pub(crate) mod control;
 #[cfg(any(
     target_os = "android",
-    target_os = "cygwin",
     target_os = "dragonfly",
     target_os = "freebsd",
     target_os = "fuchsia",
@@ -109,7 +108,6 @@ pub(crate) mod message;
 /// Keeps its items where the system has control messages, and drops them elsewhere.
 #[cfg(any(
     target_os = "android",
-    target_os = "cygwin",
     target_os = "dragonfly",
     target_os = "freebsd",
     target_os = "fuchsia",
@@ -130,7 +128,6 @@ macro_rules! if_control_messages {
 /// Keeps its items where the system has control messages, and drops them elsewhere.
 #[cfg(not(any(
     target_os = "android",
-    target_os = "cygwin",
     target_os = "dragonfly",
     target_os = "freebsd",
     target_os = "fuchsia",
@@ -195,7 +192,6 @@ const SCM_CREDENTIALS: Option<c_int> = None;
 /// Who is at the other end of a connection.
 #[cfg(any(
     target_os = "android",
-    target_os = "cygwin",
     target_os = "dragonfly",
     target_os = "freebsd",
     target_os = "fuchsia",

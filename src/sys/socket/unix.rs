@@ -70,3 +70,35 @@ pub(crate) fn bind_datagram(address: &SocketAddr) -> io::Result<UnixDatagram> {
 pub(crate) fn datagram_pair() -> io::Result<[UnixDatagram; 2]> {
     Ok(dialect::pair(libc::AF_UNIX, libc::SOCK_DGRAM)?.map(UnixDatagram::from))
 }
+
+super::if_control_messages! {
+    /// Makes a listener for connections that keep messages apart.
+    pub(crate) fn listen_seqpacket(address: &SocketAddr) -> io::Result<UnixListener> {
+        let address = UnixAddress::new(address)?;
+        let socket = dialect::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET)?;
+        posix::bind(&socket, &address)?;
+        posix::listen(&socket, UNIX_BACKLOG)?;
+        Ok(UnixListener::from(socket))
+    }
+
+    /// Makes such a connection.
+    pub(crate) fn connect_seqpacket(address: &SocketAddr) -> io::Result<UnixDatagram> {
+        let address = UnixAddress::new(address)?;
+        let socket = dialect::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET)?;
+        posix::connect(&socket, &address)?;
+        Ok(UnixDatagram::from(socket))
+    }
+
+    /// Accepts such a connection.
+    pub(crate) fn accept_seqpacket(
+        listener: &UnixListener,
+    ) -> io::Result<(UnixDatagram, SocketAddr)> {
+        let (stream, peer) = accept(listener)?;
+        Ok((std::os::fd::OwnedFd::from(stream).into(), peer))
+    }
+
+    /// Makes two of them that are connected with each other.
+    pub(crate) fn seqpacket_pair() -> io::Result<[UnixDatagram; 2]> {
+        Ok(dialect::pair(libc::AF_UNIX, libc::SOCK_SEQPACKET)?.map(UnixDatagram::from))
+    }
+}

@@ -194,6 +194,26 @@ fn a_wake_costs_a_later_poll_none_of_its_timeout() {
 }
 
 #[test]
+fn poll_until_without_events_means_that_its_instant_has_come() {
+    // What rouses the poller is a wake that goes with its waker, so that there is nothing to report.
+    let mut rig = Rig::new();
+    let registry = rig.registry().try_clone().unwrap();
+    let rousing = thread::spawn(move || {
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(2)); // the poller falls asleep
+            let waker = Waker::new(&registry, A).unwrap();
+            waker.wake().unwrap();
+        }
+    });
+    while !rousing.is_finished() {
+        let deadline = Instant::now() + Duration::from_millis(15);
+        rig.poll.poll_until(&mut rig.events, deadline).unwrap();
+        assert!(!rig.events.is_empty() || Instant::now() >= deadline);
+    }
+    rousing.join().unwrap();
+}
+
+#[test]
 fn every_token_value_serves_a_waker() {
     for value in [
         0,

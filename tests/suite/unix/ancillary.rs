@@ -281,6 +281,18 @@ fn peers_have_credentials() {
     assert!(UnixDatagram::unbound().unwrap().peer_credentials().is_err());
 }
 
+/// Sets `SO_PASSCRED`, which socket2 has not on Android.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[expect(unsafe_code, reason = "setsockopt")]
+fn ask_for_credentials(socket: &UnixStream) {
+    let on: libc::c_int = 1;
+    let (value, len) = ((&raw const on).cast(), size_of_val(&on) as libc::socklen_t);
+    let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
+    // SAFETY: setsockopt reads `len` bytes of `value`, which are those of `on`.
+    let result = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_PASSCRED, value, len) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
 #[test]
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn credentials_come_with_messages_if_asked_for() {
@@ -290,7 +302,7 @@ fn credentials_come_with_messages_if_asked_for() {
     send(&ours, b"x", &[]);
     assert_eq!(receive(&theirs, &mut ancillary), b"x");
     assert_eq!(ancillary.credentials(), None);
-    socket2::SockRef::from(&theirs).set_passcred(true).unwrap();
+    ask_for_credentials(&theirs);
     let (fds, _senders) = numbered_pipes(3);
     send(&ours, b"y", &fds[..2]);
     assert_eq!(receive(&theirs, &mut ancillary), b"y");

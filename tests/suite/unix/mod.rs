@@ -7,6 +7,9 @@ mod listener;
 mod pipe;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod priority;
+// Apple's systems have none.
+#[cfg(not(target_vendor = "apple"))]
+mod seqpacket;
 mod source_fd;
 mod stream;
 

@@ -73,8 +73,8 @@ type Sent = [u8; 16];
 const SENT: u64 = u64::MAX;
 const SIGNAL: u64 = u64::MAX - 1;
 
-/// By the port's descriptor. A port stays here when that is closed, until a new one gets the same
-/// number; nobody uses it any more by then.
+/// By the port's descriptor. A port stays here when that is closed, until a new one is made; nobody
+/// uses it any more by then.
 static PORTS: [AtomicPtr<Port>; 1 << 14] = [const { AtomicPtr::new(ptr::null_mut()) }; 1 << 14];
 
 /// port_create(3C).
@@ -116,12 +116,27 @@ pub(super) unsafe fn port_create() -> c_int {
         alert_user: AtomicUsize::new(0),
         is_interrupted: AtomicBool::new(false),
     }));
-    let old = PORTS[port as usize].swap(new, Ordering::AcqRel);
-    if !old.is_null() {
-        // SAFETY: it came from a box; whoever used it had the descriptor, which is closed.
-        drop(unsafe { Box::from_raw(old) });
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = MAKING.lock().unwrap();
+    for (fd, place) in PORTS.iter().enumerate() {
+        let old = place.load(Ordering::Acquire);
+        // SAFETY: it is null or from a box, which is dropped only here, by one thread at a time.
+        let is_open = unsafe { old.as_ref() }.is_none_or(|old| is_open(fd as RawFd, old));
+        if !is_open {
+            place.store(ptr::null_mut(), Ordering::Release);
+            // SAFETY: it came from a box; whoever used it had the descriptor, which is closed.
+            drop(unsafe { Box::from_raw(old) });
+        }
     }
+    PORTS[port as usize].store(new, Ordering::Release);
     epoll.into_raw_fd()
+}
+
+/// Whether the number still stands for the port: whether it is that of an epoll which has the
+/// port's eventfd.
+fn is_open(fd: RawFd, port: &Port) -> bool {
+    let signal = port.signal.as_raw_fd();
+    control(fd, libc::EPOLL_CTL_MOD, signal, libc::EPOLLIN, SIGNAL).is_ok()
 }
 
 /// Makes the next `port_getn` that has events answer as if a signal had come just then.

@@ -92,7 +92,7 @@ struct Note {
 // SAFETY: the pointers are tokens; nobody follows them.
 unsafe impl Send for State {}
 
-/// A queue stays here when its descriptor is closed, until a new one gets the same number.
+/// A queue stays here when its descriptor is closed, until a new one is made: nobody tells us.
 static QUEUES: Mutex<BTreeMap<RawFd, Arc<Queue>>> = Mutex::new(BTreeMap::new());
 
 /// kqueue(2).
@@ -128,9 +128,23 @@ pub(super) unsafe fn kqueue() -> c_int {
         )
         .unwrap();
     }
-    let fd = outer.into_raw_fd();
-    QUEUES.lock().unwrap().insert(fd, Arc::new(queue));
+    let fd = outer.as_raw_fd();
+    let mut queues = QUEUES.lock().unwrap();
+    queues.retain(|fd, queue| is_open(*fd, queue));
+    queues.insert(outer.into_raw_fd(), Arc::new(queue));
     fd
+}
+
+/// Whether the number still stands for the queue: whether it is that of an epoll which has the
+/// queue's eventfd.
+fn is_open(fd: RawFd, queue: &Queue) -> bool {
+    let mut event = libc::epoll_event {
+        events: libc::EPOLLIN as u32,
+        u64: 0,
+    };
+    let user = queue.user.as_raw_fd();
+    // SAFETY: epoll_ctl reads one event, which is given.
+    unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_MOD, user, &mut event) == 0 }
 }
 
 /// Makes a queue refuse some of what would be added to it.

@@ -911,17 +911,18 @@ mod tests {
     fn a_number_that_is_used_again_does_not_inherit_a_mode() {
         let mut rig = Rig::new();
         let (source, peer) = pair();
-        let fd = source.as_raw_fd();
-        rig.register(&source, 1, R.oneshot());
+        let first = crate::sys::high_numbers::duplicate(&source);
+        let fd = first.as_raw_fd();
+        rig.register(&first, 1, R.oneshot());
         assert_eq!(rig.select(SOON).len(), 1);
-        drop((source, peer));
+        drop((first, source, peer));
         let (source, mut peer) = pair();
-        // SAFETY: the number is free, or one of ours whose file is not used any more.
+        // SAFETY: dup2 takes two numbers; the second is free and comes to nobody else.
         let again = unsafe { libc::dup2(source.as_raw_fd(), fd) };
         assert_eq!(again, fd);
-        // SAFETY: made above; where it is `source` itself, that must not close it too.
-        let again = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(again) });
-        rig.register(&*again, 2, R);
+        // SAFETY: made above.
+        let again = unsafe { OwnedFd::from_raw_fd(again) };
+        rig.register(&again, 2, R);
         for _ in 0..3 {
             assert_eq!(rig.select(SOON), [(2, Readiness::READABLE)]);
             assert_eq!(rig.select(QUIET), []);
