@@ -33,9 +33,9 @@
 
 use std::sync::OnceLock;
 
-#[cfg(litio_loom)]
+#[cfg(all(test, litio_loom))]
 use loom::sync::atomic::{AtomicUsize, Ordering, fence};
-#[cfg(not(litio_loom))]
+#[cfg(not(all(test, litio_loom)))]
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use crate::events::{Event, Readiness, Room};
@@ -48,7 +48,7 @@ const RETRY: usize = 1 << (usize::BITS - 4);
 const OVERFLOW: usize = 1 << (usize::BITS - 5);
 /// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are
 /// explored as well.
-const SLOTS: usize = if cfg!(litio_loom) {
+const SLOTS: usize = if cfg!(all(test, litio_loom)) {
     2
 } else {
     usize::BITS as usize - 5
