@@ -2,13 +2,14 @@
 //!
 //! A condition that was reported and still holds must not be asked for, or every wait would end at
 //! once; yet when it ceases and comes again, that is news. For some entries nobody says when to ask
-//! again: those of sources without a hook in their operations ([`Mode::Paced`]); those where
-//! POLLERR or POLLHUP, which cannot be masked, was reported and stands before directions that are
-//! still armed; and those where POLLPRI was, for urgent data is read past our operations. They are
-//! *probed*, on their own and without waiting: in the next `select`, to see whether the condition
-//! has ceased (then it is armed again and nothing is late), and if it has not, after 1 ms, 2 ms,
-//! and so on up to every 64 ms. A probe after a pause reports what still holds once more, but for
-//! POLLERR and POLLHUP. Idle sources have no pace, and a pace no cost but its probes.
+//! again: those of sources without a hook in their operations
+//! ([`Mode::Paced`](crate::interest::Mode::Paced)); those where POLLERR or POLLHUP, which cannot be
+//! masked, was reported and stands before directions that are still armed; and those where POLLPRI
+//! was, for urgent data is read past our operations. They are *probed*, on their own and without
+//! waiting: in the next `select`, to see whether the condition has ceased (then it is armed again
+//! and nothing is late), and if it has not, after 1 ms, 2 ms, and so on up to every 64 ms. A probe
+//! after a pause reports what still holds once more, but for POLLERR and POLLHUP. Idle sources have
+//! no pace, and a pace no cost but its probes.
 
 use std::collections::VecDeque;
 use std::io;

@@ -90,7 +90,7 @@ pub(super) fn bits(interest: Interest) -> Bits {
     bits
 }
 
-/// What the system's answer means. The table is in [`Event`]'s documentation.
+/// What the system's answer means. The table is in [`Event`](crate::events::Event)'s documentation.
 #[inline]
 pub(super) fn readiness(bits: Bits) -> Readiness {
     let has = |any: Bits| bits & any != 0;
