@@ -197,44 +197,27 @@ pub(crate) type Serving = afd::Afd;
 
 /// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
 /// elsewhere.
-#[cfg(all(
-    any(
-        target_os = "linux",
-        target_os = "android",
-        target_vendor = "apple",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "illumos",
-        target_os = "solaris",
-    ),
-    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
-))]
 #[allow(unused_macros)]
 macro_rules! if_selector_is_descriptor {
-    ($($item:item)*) => { $($item)* };
-}
-
-/// Keeps its items where the serving selector is a descriptor that can be given out, and drops them
-/// elsewhere.
-#[cfg(not(all(
-    any(
-        target_os = "linux",
-        target_os = "android",
-        target_vendor = "apple",
-        target_os = "dragonfly",
-        target_os = "freebsd",
-        target_os = "netbsd",
-        target_os = "openbsd",
-        target_os = "illumos",
-        target_os = "solaris",
-    ),
-    not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
-)))]
-#[allow(unused_macros)]
-macro_rules! if_selector_is_descriptor {
-    ($($item:item)*) => {};
+    ($($item:item)*) => {
+        $(
+            #[cfg(all(
+                any(
+                    target_os = "linux",
+                    target_os = "android",
+                    target_vendor = "apple",
+                    target_os = "dragonfly",
+                    target_os = "freebsd",
+                    target_os = "netbsd",
+                    target_os = "openbsd",
+                    target_os = "illumos",
+                    target_os = "solaris",
+                ),
+                not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
+            ))]
+            $item
+        )*
+    };
 }
 
 #[allow(unused_imports)] // used by `unix` only

@@ -106,43 +106,27 @@ pub(crate) mod control;
 pub(crate) mod message;
 
 /// Keeps its items where the system has control messages, and drops them elsewhere.
-#[cfg(any(
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "fuchsia",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "solaris",
-    target_vendor = "apple",
-))]
 #[allow(unused_macros)]
 macro_rules! if_control_messages {
-    ($($item:item)*) => { $($item)* };
-}
-
-/// Keeps its items where the system has control messages, and drops them elsewhere.
-#[cfg(not(any(
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "fuchsia",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "solaris",
-    target_vendor = "apple",
-)))]
-#[allow(unused_macros)]
-macro_rules! if_control_messages {
-    ($($item:item)*) => {};
+    ($($item:item)*) => {
+        $(
+            #[cfg(any(
+                target_os = "android",
+                target_os = "dragonfly",
+                target_os = "freebsd",
+                target_os = "fuchsia",
+                target_os = "haiku",
+                target_os = "hurd",
+                target_os = "illumos",
+                target_os = "linux",
+                target_os = "netbsd",
+                target_os = "openbsd",
+                target_os = "solaris",
+                target_vendor = "apple",
+            ))]
+            $item
+        )*
+    };
 }
 
 #[allow(unused_imports)] // used by `net` and `unix`
