@@ -240,9 +240,10 @@ macro_rules! operations {
     };
 }
 
-/// `Read` of a byte stream, for the type and for a shared reference to it.
+/// `Read` of a byte stream, for the type and for a shared reference to it. `read` takes the object
+/// inside and a buffer.
 macro_rules! reads {
-    ($source:ident) => {
+    ($source:ident, $read:path) => {
         /// One read(2), recv(2) or readv(2) per call. `WouldBlock` if there is nothing yet, `Ok(0)`
         /// at the end of the stream.
         impl ::std::io::Read for $source {
@@ -265,8 +266,8 @@ macro_rules! reads {
             fn read(&mut self, buffer: &mut [u8]) -> ::std::io::Result<usize> {
                 let asked = buffer.len();
                 self.inner
-                    .transfer($crate::interest::Interest::READABLE, asked, |mut inner| {
-                        inner.read(buffer)
+                    .transfer($crate::interest::Interest::READABLE, asked, |inner| {
+                        $read(inner, buffer)
                     })
             }
 
@@ -285,9 +286,10 @@ macro_rules! reads {
     };
 }
 
-/// `Write` of a byte stream, for the type and for a shared reference to it.
+/// `Write` of a byte stream, for the type and for a shared reference to it. `write` takes the
+/// object inside and a buffer.
 macro_rules! writes {
-    ($source:ident) => {
+    ($source:ident, $write:path) => {
         /// One write(2), send(2) or writev(2) per call. `WouldBlock` if there is no room yet.
         /// Nothing is buffered here, so there is nothing to flush.
         impl ::std::io::Write for $source {
@@ -315,8 +317,8 @@ macro_rules! writes {
             fn write(&mut self, buffer: &[u8]) -> ::std::io::Result<usize> {
                 let asked = buffer.len();
                 self.inner
-                    .transfer($crate::interest::Interest::WRITABLE, asked, |mut inner| {
-                        inner.write(buffer)
+                    .transfer($crate::interest::Interest::WRITABLE, asked, |inner| {
+                        $write(inner, buffer)
                     })
             }
 
@@ -345,6 +347,27 @@ macro_rules! writes {
 
 use {debug_as_std, into_std};
 pub(crate) use {operations, reads, source, writes};
+
+#[cfg(unix)]
+use crate::sys::socket::{receive, send};
+#[cfg(not(unix))]
+use {read as receive, write as send};
+
+/// Reads as std does.
+pub(crate) fn read<S>(mut stream: &S, buffer: &mut [u8]) -> io::Result<usize>
+where
+    for<'a> &'a S: io::Read,
+{
+    io::Read::read(&mut stream, buffer)
+}
+
+/// Writes as std does.
+pub(crate) fn write<S>(mut stream: &S, buffer: &[u8]) -> io::Result<usize>
+where
+    for<'a> &'a S: io::Write,
+{
+    io::Write::write(&mut stream, buffer)
+}
 
 /// Arms a stream again for writing if this answer about its peer says that it is still connecting.
 ///

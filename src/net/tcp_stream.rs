@@ -417,8 +417,8 @@ impl TcpStream {
     }
 }
 
-reads!(TcpStream);
-writes!(TcpStream);
+reads!(TcpStream, super::receive);
+writes!(TcpStream, super::send);
 source!(TcpStream, net::TcpStream);
 debug_as_std!(TcpStream);
 into_std!(TcpStream, net::TcpStream);

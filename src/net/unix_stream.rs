@@ -332,8 +332,8 @@ impl UnixStream {
     }
 }
 
-reads!(UnixStream);
-writes!(UnixStream);
+reads!(UnixStream, super::receive);
+writes!(UnixStream, super::send);
 source!(UnixStream, net::UnixStream);
 debug_as_std!(UnixStream);
 #[cfg(unix)]

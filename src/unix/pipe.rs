@@ -166,7 +166,7 @@ impl Sender {
     }
 }
 
-writes!(Sender);
+writes!(Sender, crate::net::write);
 source!(Sender, File);
 
 /// Names the end and its descriptor.
@@ -278,7 +278,7 @@ impl Receiver {
     }
 }
 
-reads!(Receiver);
+reads!(Receiver, crate::net::read);
 source!(Receiver, File);
 
 /// Names the end and its descriptor.

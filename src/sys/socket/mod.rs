@@ -32,7 +32,7 @@ pub(crate) mod unix;
 mod unix_address;
 
 #[cfg(unix)]
-pub(crate) use posix::{peek, set_nonblocking};
+pub(crate) use posix::{peek, receive, send, set_nonblocking};
 
 // The dialects
 
@@ -158,8 +158,8 @@ const RECV_CLOSES_ON_EXEC: c_int = 0;
 #[allow(dead_code)] // as above
 const RECV_CUTS_CLEANLY: bool = cfg!(any(target_os = "android", target_os = "linux"));
 
-/// For sendmsg(2): EPIPE and no signal. Apple's systems know an option of the socket instead, which
-/// `silence` sets.
+/// For send(2) and sendmsg(2): EPIPE and no signal. Apple's systems know an option of the socket
+/// instead, which `silence` sets.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 #[allow(dead_code)] // as above
 const SEND_QUIETLY: c_int = libc::MSG_NOSIGNAL;

@@ -85,6 +85,29 @@ pub(crate) fn set_nonblocking(file: BorrowedFd<'_>, is_nonblocking: bool) -> io:
     Ok(())
 }
 
+/// Reads from a stream. As std does it, but inlined: so a read costs the system call and little
+/// else.
+#[cfg(unix)]
+#[inline]
+pub(crate) fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (fd, to, len) = (socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: recv(2) writes at most `len` bytes to the buffer, which is as long and outlives the
+    // call.
+    let received = check(unsafe { libc::recv(fd, to, len, 0) })?;
+    Ok(received as usize)
+}
+
+/// Writes to a stream, without a signal if its peer is gone. Inlined as [`receive`] is.
+#[cfg(unix)]
+#[inline]
+pub(crate) fn send(socket: &impl AsRawFd, buffer: &[u8]) -> io::Result<usize> {
+    let (fd, from, len) = (socket.as_raw_fd(), buffer.as_ptr().cast(), buffer.len());
+    // SAFETY: send(2) reads at most `len` bytes of the buffer, which is as long and outlives the
+    // call.
+    let sent = check(unsafe { libc::send(fd, from, len, super::SEND_QUIETLY) })?;
+    Ok(sent as usize)
+}
+
 /// Receives what is there and leaves it to be received again.
 #[cfg(unix)]
 pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
