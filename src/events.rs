@@ -5,117 +5,11 @@
 
 use std::fmt;
 use std::iter::FusedIterator;
-use std::ops::{BitOr, BitOrAssign};
 use std::{slice, vec};
 
+use crate::raw_event::RawEvent;
+use crate::readiness::Readiness;
 use crate::token::Token;
-
-/// What a source is ready for: a set of eight bits.
-///
-/// An [`Event`] carries one; a test or a simulator makes one to construct events of its own.
-///
-/// # Examples
-///
-/// ```
-/// use litio::event::Readiness;
-///
-/// let hung_up = Readiness::READABLE | Readiness::READ_CLOSED;
-/// assert!(hung_up.contains(Readiness::READ_CLOSED));
-/// assert!(!hung_up.contains(Readiness::READABLE | Readiness::WRITABLE));
-/// assert_eq!(format!("{hung_up:?}"), "READABLE | READ_CLOSED");
-/// ```
-#[derive(Copy, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Readiness(u8);
-
-impl Readiness {
-    /// Nothing.
-    pub const EMPTY: Readiness = Readiness(0);
-    /// See [`Event::is_readable`].
-    pub const READABLE: Readiness = Readiness(1);
-    /// See [`Event::is_writable`].
-    pub const WRITABLE: Readiness = Readiness(1 << 1);
-    /// See [`Event::is_error`].
-    pub const ERROR: Readiness = Readiness(1 << 2);
-    /// See [`Event::is_read_closed`].
-    pub const READ_CLOSED: Readiness = Readiness(1 << 3);
-    /// See [`Event::is_write_closed`].
-    pub const WRITE_CLOSED: Readiness = Readiness(1 << 4);
-    /// See [`Event::is_priority`].
-    pub const PRIORITY: Readiness = Readiness(1 << 5);
-    /// See [`Event::is_aio`].
-    pub const AIO: Readiness = Readiness(1 << 6);
-    /// See [`Event::is_lio`].
-    pub const LIO: Readiness = Readiness(1 << 7);
-
-    /// True if every bit of `other` is set.
-    #[must_use]
-    pub const fn contains(self, other: Readiness) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// True if no bit is set.
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// These bits if `condition` holds, else none: a backend's translation is a union of these.
-    #[inline]
-    pub(crate) const fn when(self, condition: bool) -> Readiness {
-        if condition { self } else { Readiness::EMPTY }
-    }
-
-    /// The bits that `other` has not.
-    #[allow(dead_code)] // of those backends that report both directions of a failure
-    pub(crate) const fn without(self, other: Readiness) -> Readiness {
-        Readiness(self.0 & !other.0)
-    }
-
-    /// The same as `|`, usable in constants.
-    pub(crate) const fn union(self, other: Readiness) -> Readiness {
-        Readiness(self.0 | other.0)
-    }
-}
-
-impl BitOr for Readiness {
-    type Output = Readiness;
-
-    #[inline]
-    fn bitor(self, other: Readiness) -> Readiness {
-        self.union(other)
-    }
-}
-
-impl BitOrAssign for Readiness {
-    fn bitor_assign(&mut self, other: Readiness) {
-        *self = *self | other;
-    }
-}
-
-impl fmt::Debug for Readiness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Readiness, &str); 8] = [
-            (Readiness::READABLE, "READABLE"),
-            (Readiness::WRITABLE, "WRITABLE"),
-            (Readiness::ERROR, "ERROR"),
-            (Readiness::READ_CLOSED, "READ_CLOSED"),
-            (Readiness::WRITE_CLOSED, "WRITE_CLOSED"),
-            (Readiness::PRIORITY, "PRIORITY"),
-            (Readiness::AIO, "AIO"),
-            (Readiness::LIO, "LIO"),
-        ];
-        let mut separator = "";
-        for (_, name) in NAMES.iter().filter(|(bit, _)| self.contains(*bit)) {
-            write!(f, "{separator}{name}")?;
-            separator = " | ";
-        }
-        if self.is_empty() {
-            f.write_str("EMPTY")
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// One answer of [`Poll::poll`](crate::Poll::poll): which source, and what it is ready for.
 ///
@@ -150,41 +44,42 @@ impl fmt::Debug for Readiness {
 /// | write closed | `EPOLLHUP`, `EPOLLOUT` with `EPOLLERR`, or `EPOLLERR` alone | `EVFILT_WRITE` with `EV_EOF` | as epoll | as epoll | `ABORT`, `CONNECT_FAIL` |
 /// | priority | `EPOLLPRI` | never | `POLLPRI` | `POLLPRI` | never |
 /// | aio / lio | never | `EVFILT_AIO` / `EVFILT_LIO` | never | never | never |
-#[derive(Clone, PartialEq, Eq)]
-pub struct Event {
-    token: Token,
-    /// The readiness in the low byte, what the system said above it: two words in all.
-    word: u64,
-}
+#[derive(Clone)]
+#[repr(transparent)] // so that the kernel can write it, where it makes the very same struct
+pub struct Event(RawEvent);
 
 impl Event {
     /// Makes an event as if a source had reported it; for tests and simulations.
     #[must_use]
     pub const fn new(token: Token, readiness: Readiness) -> Event {
-        Event::with_raw(token, readiness, 0)
+        Event::with_details(token, readiness, 0)
     }
 
-    /// An event as a backend makes it. The upper eight bits of `raw` are dropped.
+    /// An event as a backend makes it, with what the system said, of which `{:#?}` prints as much
+    /// as there is room for.
     #[inline]
-    pub(crate) const fn with_raw(token: Token, readiness: Readiness, raw: u64) -> Event {
-        Event {
-            token,
-            word: raw << 8 | readiness.0 as u64,
-        }
+    pub(crate) const fn with_details(token: Token, readiness: Readiness, details: u64) -> Event {
+        Event(RawEvent::new(token, readiness, details))
+    }
+
+    #[allow(dead_code)] // of those backends whose system makes the very same struct
+    #[inline]
+    pub(crate) const fn raw(&self) -> &RawEvent {
+        &self.0
     }
 
     /// The token that the source was last registered with.
     #[inline]
     #[must_use]
     pub fn token(&self) -> Token {
-        self.token
+        self.0.token()
     }
 
     /// All the predicates as one set.
     #[inline]
     #[must_use]
     pub const fn readiness(&self) -> Readiness {
-        Readiness(self.word as u8)
+        self.0.readiness()
     }
 
     /// True if reading, receiving or accepting is worth a try. Also true, on most systems, when the
@@ -250,6 +145,15 @@ impl Event {
     }
 }
 
+/// Equal if token and readiness are, whatever else the system said.
+impl PartialEq for Event {
+    fn eq(&self, other: &Event) -> bool {
+        (self.token(), self.readiness()) == (other.token(), other.readiness())
+    }
+}
+
+impl Eq for Event {}
+
 /// Prints the token and every predicate; `{:#?}` adds what the system reported, as a number whose
 /// meaning is the backend's.
 impl fmt::Debug for Event {
@@ -267,7 +171,7 @@ impl fmt::Debug for Event {
             .field("aio", &self.is_aio())
             .field("lio", &self.is_lio());
         if is_alternate {
-            event.field("details", &format_args!("{:#x}", self.word >> 8));
+            event.field("details", &format_args!("{:#x}", self.0.details()));
         }
         event.finish()
     }
@@ -302,10 +206,15 @@ pub struct Events {
 }
 
 impl Events {
-    /// Makes an empty list for at most `capacity` events. With 0, [`Poll::poll`](crate::Poll::poll)
-    /// answers [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+    /// No system is asked for more at a time: it could not say how many there were.
+    const MOST: usize = 1 << 26;
+
+    /// Makes an empty list for at most `capacity` events, of which 67,108,864 (2²⁶) are the most
+    /// there can be. With 0, [`Poll::poll`](crate::Poll::poll) answers
+    /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Events {
+        let capacity = capacity.min(Events::MOST);
         Events {
             list: Vec::with_capacity(capacity),
             capacity,
@@ -361,7 +270,7 @@ impl FromIterator<Event> for Events {
     fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Events {
         let list = Vec::from_iter(events);
         Events {
-            capacity: list.len(),
+            capacity: list.len().min(Events::MOST),
             list,
         }
     }
@@ -439,10 +348,18 @@ pub(crate) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// How many events still fit.
+    /// How many events still fit. Fits into an `i32`.
     #[inline]
     pub(crate) fn left(&self) -> usize {
         self.left
+    }
+
+    /// The list itself, with space for as many as are [left](Room::left): for a system that writes
+    /// events of its own accord.
+    #[allow(dead_code)] // of those backends whose system makes the very same struct
+    #[inline]
+    pub(crate) fn list(&mut self) -> &mut Vec<Event> {
+        self.list
     }
 
     /// Appends an event.
@@ -488,21 +405,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_two_words_and_keeps_token_readiness_and_raw_apart() {
+    fn an_event_is_two_words_at_most() {
         assert!(size_of::<Event>() <= 16);
-        let all = Readiness(u8::MAX);
-        for (token, readiness, raw) in [
-            (usize::MAX, Readiness::EMPTY, u64::MAX >> 8),
-            (0, all, 0),
-            (1, Readiness::AIO, 0x80_0000_0000_0000),
-        ] {
-            let event = Event::with_raw(Token(token), readiness, raw);
+    }
+
+    #[test]
+    fn an_event_that_a_program_makes_has_just_the_readiness_it_was_given() {
+        for bits in 0..=u8::MAX {
+            let event = Event::new(Token(usize::MAX), Readiness(bits));
             assert_eq!(
                 (event.token(), event.readiness()),
-                (Token(token), readiness)
+                (Token(usize::MAX), Readiness(bits))
             );
-            assert_eq!(event.word >> 8, raw);
         }
+    }
+
+    #[test]
+    fn events_are_equal_if_token_and_readiness_are() {
+        let event = Event::new(Token(1), Readiness::READABLE);
+        assert_eq!(
+            event,
+            Event::with_details(Token(1), Readiness::READABLE, 0x41)
+        );
+        assert_ne!(event, Event::new(Token(2), Readiness::READABLE));
+        assert_ne!(event, Event::new(Token(1), Readiness::WRITABLE));
     }
 
     #[test]
@@ -537,6 +463,15 @@ mod tests {
     }
 
     #[test]
+    fn no_system_is_asked_for_more_than_it_can_count() {
+        let events = Events {
+            list: Vec::new(),
+            capacity: Events::MOST,
+        };
+        assert!(i32::try_from(events.capacity() * size_of::<Event>()).is_ok());
+    }
+
+    #[test]
     #[should_panic(expected = "more events taken")]
     fn room_refuses_what_does_not_fit() {
         Events::with_capacity(1)
@@ -561,8 +496,8 @@ mod tests {
 
     #[test]
     fn details_are_printed_in_the_alternate_form_only() {
-        let event = Event::with_raw(Token(1), Readiness::READABLE, 0x2001);
+        let event = Event::with_details(Token(1), Readiness::READABLE, 0x41);
         assert!(!format!("{event:?}").contains("details"));
-        assert!(format!("{event:#?}").contains("details: 0x2001"));
+        assert!(format!("{event:#?}").contains("details: 0x41"));
     }
 }

@@ -69,6 +69,8 @@ mod interest;
 mod io_source;
 pub mod net;
 mod poll;
+mod raw_event;
+mod readiness;
 mod registry;
 mod sys;
 mod token;
@@ -94,7 +96,8 @@ pub use waker::Waker;
 
 /// Events, what they say, and where they come from.
 pub mod event {
-    pub use crate::events::{Event, Events, Iter, Readiness};
+    pub use crate::events::{Event, Events, Iter};
+    pub use crate::readiness::Readiness;
     pub use crate::registry::Source;
 }
 

@@ -173,7 +173,7 @@ impl Poll {
     /// # }
     /// ```
     pub fn set_spin(&mut self, budget: Duration) {
-        self.reactor.spin = budget;
+        self.reactor.set_spin(budget);
     }
 }
 
@@ -188,7 +188,8 @@ impl fmt::Debug for Poll {
 pub(crate) struct Reactor<B: Backend> {
     pub(crate) hub: Hub<B>,
     buffer: B::Buffer,
-    pub(crate) spin: Duration,
+    /// How long to ask before sleeping; zero for not at all.
+    spin_nanos: u64,
     /// With room for one event, wakes and I/O take turns: whose turn it is.
     is_turn_of_wakes: bool,
     /// A wake was delivered before its knock came: that one will rouse a later `select` for
@@ -201,10 +202,14 @@ impl<B: Backend> Reactor<B> {
         Reactor {
             hub,
             buffer: B::Buffer::default(),
-            spin: Duration::ZERO,
+            spin_nanos: 0,
             is_turn_of_wakes: false,
             is_knock_due: false,
         }
+    }
+
+    pub(crate) fn set_spin(&mut self, budget: Duration) {
+        self.spin_nanos = budget.as_nanos().try_into().unwrap_or(u64::MAX);
     }
 
     /// The common case is inlined down to the system call and has few branches: behind one, a
@@ -218,15 +223,14 @@ impl<B: Backend> Reactor<B> {
     ) -> io::Result<()> {
         events.clear();
         let is_blocking = timeout != Some(Duration::ZERO);
-        let is_plain = self.hub.wakes.allows_plain_select(is_blocking)
-            & self.spin.is_zero()
-            & (events.capacity() > 0);
-        if !is_plain {
+        let obstacles = self.hub.wakes.obstacles(is_blocking) as u64 | self.spin_nanos;
+        if obstacles != 0 || events.capacity() == 0 {
             return self.poll_with_wakers(events, timeout);
         }
         let room = events.room(usize::MAX);
         match self.hub.selector.select(&mut self.buffer, room, timeout) {
-            Ok(Knocked::No) if !self.hub.wakes.is_owed_a_take(false) => Ok(()),
+            // Whoever has woken it meanwhile has knocked as well, or is heard next time.
+            Ok(Knocked::No) => Ok(()),
             result => {
                 let outcome = self.conclude(events, is_blocking, result);
                 // Somebody has knocked who was not there when this began, so the clock was not
@@ -249,7 +253,7 @@ impl<B: Backend> Reactor<B> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
-        if !self.spin.is_zero() {
+        if self.spin_nanos > 0 {
             return self.spin(events, timeout);
         }
         let patience = Patience::new(timeout, self.is_knock_due);
@@ -286,7 +290,8 @@ impl<B: Backend> Reactor<B> {
     fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let patience = Patience::new(timeout, true);
         let start = Instant::now();
-        let budget = patience.left.map_or(self.spin, |left| left.min(self.spin));
+        let spin = Duration::from_nanos(self.spin_nanos);
+        let budget = patience.left.map_or(spin, |left| left.min(spin));
         loop {
             let outcome = self.another_turn(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {

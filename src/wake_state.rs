@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! bit   BITS-1   BITS-2   BITS-3   BITS-4   BITS-5     BITS-6 … 0
-//!       ASLEEP   HANDED   ENABLED  RETRY    OVERFLOW   one bit for each of the first wakers
+//!       ASLEEP   HANDED   RETRY    ENABLED  OVERFLOW   one bit for each of the first wakers
 //! ```
 //!
 //! * `ASLEEP`: the poller may be in a `select` that blocks. Set from the beginning, so that a
@@ -38,13 +38,14 @@ use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(not(all(test, litio_loom)))]
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
+use crate::readiness::Readiness;
 use crate::token::Token;
 
 const ASLEEP: usize = 1 << (usize::BITS - 1);
 const HANDED: usize = 1 << (usize::BITS - 2);
-const ENABLED: usize = 1 << (usize::BITS - 3);
-const RETRY: usize = 1 << (usize::BITS - 4);
+const RETRY: usize = 1 << (usize::BITS - 3);
+const ENABLED: usize = 1 << (usize::BITS - 4);
 const OVERFLOW: usize = 1 << (usize::BITS - 5);
 /// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are
 /// explored as well.
@@ -206,12 +207,14 @@ impl WakeState {
         (self.word.load(Ordering::Relaxed) & WAKES).count_ones() as usize
     }
 
-    /// True if a `select` needs no preparation: no wake is pending, and if it blocks, nobody is
-    /// there to wake it. A poller without wakers is [`ASLEEP`] all the time.
+    /// What stands in the way of a `select` without preparation: wakes that are pending and, if it
+    /// blocks, that somebody is there to wake it. Zero if nothing does. A poller without wakers is
+    /// [`ASLEEP`] all the time.
     #[inline]
-    pub(crate) fn allows_plain_select(&self, is_blocking: bool) -> bool {
-        let obstacles = if is_blocking { WAKES | ENABLED } else { WAKES };
-        self.word.load(Ordering::Relaxed) & obstacles == 0
+    pub(crate) fn obstacles(&self, is_blocking: bool) -> usize {
+        // What concerns no poller stands in the highest bits, and if it blocks, `ENABLED` does not.
+        let others = if is_blocking { 3 } else { 4 };
+        self.word.load(Ordering::Relaxed) << others
     }
 
     /// Announces that the poller is about to sleep. False if a wake is pending, so that it must

@@ -233,10 +233,10 @@ pub(super) fn a_knock_ends_the_select_that_runs_or_the_next_one<B: Subject>() {
 
 pub(super) fn the_spin_budget_counts_against_the_timeout<B: Subject>() {
     let mut rig = Rig::<B>::new();
-    rig.reactor.spin = DEADLINE / 2;
+    rig.reactor.set_spin(DEADLINE / 2);
     rig.expect_timeout(Duration::from_millis(5));
     assert!(rig.poll_now().is_empty());
-    rig.reactor.spin = Duration::from_millis(5);
+    rig.reactor.set_spin(Duration::from_millis(5));
     rig.expect_timeout(Duration::from_millis(20));
     let _waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();
     rig.expect_timeout(Duration::from_millis(20));
@@ -249,7 +249,7 @@ pub(super) fn a_spinning_poller_reports_events_and_wakes<B: Subject>() {
     let waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();
     // Within the budget, and after it.
     for budget in [DEADLINE, Duration::from_micros(50)] {
-        rig.reactor.spin = budget;
+        rig.reactor.set_spin(budget);
         for token in [7, 1] {
             thread::scope(|scope| {
                 scope.spawn(|| {

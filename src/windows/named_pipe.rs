@@ -46,8 +46,9 @@ use windows_sys::Win32::System::Pipes::{
     PIPE_TYPE_MESSAGE, PIPE_UNLIMITED_INSTANCES, PIPE_WAIT,
 };
 
-use crate::events::{Event, Readiness};
+use crate::events::Event;
 use crate::interest::Interest;
+use crate::readiness::Readiness;
 use crate::registry::{Registry, Source};
 use crate::sys::selector::Backend;
 use crate::sys::selector::afd::{Afd, Flight, Operation, Owner, Report};

@@ -6,8 +6,9 @@ use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::events::{Event, Readiness};
+use crate::events::Event;
 use crate::interest::Interest;
+use crate::readiness::Readiness;
 use crate::registry::{Registry, Source};
 use crate::sys::selector::Backend;
 use crate::sys::selector::afd::{Afd, Operation, Owner, Report, Wait};

@@ -5,6 +5,9 @@
 //! disables it after one event until `EPOLL_CTL_MOD`. A closed descriptor leaves the set by itself,
 //! unless a duplicate of it is still open.
 //!
+//! An `Event` of ours is a `struct epoll_event` (see `raw_event.rs`), so the kernel writes into the
+//! program's list. That has room for no more than the kernel counts.
+//!
 //! Beware: `epoll_wait` counts in milliseconds. `epoll_pwait2` (Linux 5.11) counts in nanoseconds
 //! but costs twice as much when nothing has to be waited for, so it serves only timeouts that are
 //! not whole milliseconds.
@@ -12,6 +15,7 @@
 //! Source: epoll(7), epoll_ctl(2), epoll_wait(2)
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +25,7 @@ use std::time::Duration;
 use super::eventfd::Eventfd;
 use super::knocker::Knocker;
 use super::{Backend, Knocked, SelectorId, Untracked, timeout};
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
 use crate::interest::{Interest, Mode};
 use crate::sys::check;
 use crate::token::Token;
@@ -30,9 +34,16 @@ use crate::token::Token;
 /// somebody's too: see [`Epoll::knock_token_is_used`].
 pub(crate) const KNOCK: u64 = 0x6c69_7469_6f3a_6b6f; // "litio:ko"
 
-/// What the kernel reported, before it becomes [`Event`]s.
-#[derive(Default)]
-pub(crate) struct Buffer(Vec<libc::epoll_event>);
+// `epoll_wait` writes `Event`s. Each of its bit patterns is one.
+const _: () = {
+    use crate::raw_event::RawEvent;
+    use std::mem::offset_of;
+
+    assert!(size_of::<Event>() == size_of::<libc::epoll_event>());
+    assert!(align_of::<Event>() >= align_of::<libc::epoll_event>());
+    assert!(offset_of!(RawEvent, bits) == offset_of!(libc::epoll_event, events));
+    assert!(offset_of!(RawEvent, data) == offset_of!(libc::epoll_event, u64));
+};
 
 /// An epoll instance.
 #[derive(Debug)]
@@ -50,7 +61,7 @@ pub(crate) struct Epoll {
 }
 
 impl Backend for Epoll {
-    type Buffer = Buffer;
+    type Buffer = (); // the kernel writes into the program's list
     type Registration = Untracked;
     const DETECTS: Interest = Interest::READABLE
         .add(Interest::WRITABLE)
@@ -77,30 +88,22 @@ impl Backend for Epoll {
     #[inline(always)]
     fn select(
         &self,
-        buffer: &mut Buffer,
+        (): &mut (),
         mut room: Room<'_>,
         timeout: Option<Duration>,
     ) -> io::Result<Knocked> {
-        let raw = &mut buffer.0;
-        raw.clear();
-        raw.reserve(room.left());
-        // SAFETY: room for that many has just been reserved.
-        let count = unsafe { self.wait(raw.as_mut_ptr(), room.left(), timeout) }?;
-        if count == 0 {
-            return Ok(Knocked::No);
-        }
-        // SAFETY: `wait` wrote the first `count` entries, for which there is room.
-        unsafe { raw.set_len(count) };
-        let mut is_knocked = false;
-        room.extend(raw.iter().map(|raw| {
-            let data = raw.u64;
-            is_knocked |= data == KNOCK;
-            event(raw)
-        }));
-        Ok(if is_knocked {
-            self.hear_knock(raw, &mut room)
-        } else {
-            Knocked::No
+        let limit = room.left();
+        let list = room.list();
+        let start = list.len();
+        let space = list.spare_capacity_mut();
+        // SAFETY: there is space in the list for as many as are left in the room.
+        let space = unsafe { space.get_unchecked_mut(..limit) };
+        let count = self.wait(space, timeout)?;
+        // SAFETY: `wait` wrote that many, all within the capacity.
+        unsafe { list.set_len(start + count) };
+        Ok(match self.knocker.get() {
+            Some(_) => self.hear_knock(list, start),
+            None => Knocked::No,
         })
     }
 
@@ -152,49 +155,46 @@ impl Backend for Epoll {
 }
 
 impl Epoll {
-    /// The knock is among the events just reported: takes it out, unless it may be somebody's.
-    #[cold]
-    fn hear_knock(&self, raw: &[libc::epoll_event], room: &mut Room<'_>) -> Knocked {
-        if !self.knock_token_is_used.load(Ordering::Relaxed) {
-            room.retract(raw.len());
-            // By its 64 bits, of which a token has but half on small machines.
-            let others = raw.iter().filter(|raw| {
-                let data = raw.u64;
-                data != KNOCK
-            });
-            others.for_each(|raw| room.push(event(raw)));
+    /// Looks for the knock among the events just reported, and takes it out unless it may be
+    /// somebody's.
+    #[inline]
+    fn hear_knock(&self, list: &mut Vec<Event>, start: usize) -> Knocked {
+        let is_knock = |event: &Event| event.raw().data == KNOCK;
+        if !list[start..].iter().any(is_knock) {
+            return Knocked::No;
         }
+        self.take_out_knock(list);
         Knocked::Yes
     }
 
-    /// One wait of the right kind. Returns how many entries at `events` were written.
-    ///
-    /// # Safety
-    ///
-    /// There must be room for `limit` entries at `events`.
+    #[cold]
+    fn take_out_knock(&self, list: &mut Vec<Event>) {
+        if !self.knock_token_is_used.load(Ordering::Relaxed) {
+            list.retain(|event| event.raw().data != KNOCK);
+        }
+    }
+
+    /// One wait of the right kind. Returns how many events were written to the begin of `space`.
     #[inline(always)]
-    unsafe fn wait(
+    fn wait(
         &self,
-        events: *mut libc::epoll_event,
-        limit: usize,
+        space: &mut [MaybeUninit<Event>],
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
         let (mut ms, mut left) = match timeout {
             None => (-1, Duration::ZERO),
             Some(timeout) if timeout.subsec_nanos() % 1_000_000 == 0 => timeout::millis(timeout),
-            Some(timeout) => {
-                // SAFETY: our caller promises the room.
-                match unsafe { self.wait_nanos(events, limit, timeout) } {
-                    Some(result) => return result,
-                    None => timeout::millis(timeout),
-                }
-            }
+            Some(timeout) => match self.wait_nanos(space, timeout) {
+                Some(result) => return result,
+                None => timeout::millis(timeout),
+            },
         };
+        let (events, limit) = (space.as_mut_ptr().cast(), space.len() as i32);
         loop {
-            // SAFETY: epoll_wait writes at most `limit` entries, and our caller promises the room.
-            let count = check(unsafe {
-                libc::epoll_wait(self.epoll.as_raw_fd(), events, at_most(limit), ms)
-            })?;
+            // SAFETY: epoll_wait writes at most `limit` entries, which is what there is space for;
+            // that an entry and an `Event` are the same is checked above.
+            let count =
+                check(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, limit, ms) })?;
             if (count > 0) | left.is_zero() {
                 return Ok(count as usize);
             }
@@ -203,16 +203,11 @@ impl Epoll {
     }
 
     /// A wait with nanoseconds; `None` where the kernel has none, and then it is not tried again.
-    ///
-    /// # Safety
-    ///
-    /// As [`wait`](Epoll::wait).
     #[cfg(target_os = "linux")]
     #[cold]
-    unsafe fn wait_nanos(
+    fn wait_nanos(
         &self,
-        events: *mut libc::epoll_event,
-        limit: usize,
+        space: &mut [MaybeUninit<Event>],
         timeout: Duration,
     ) -> Option<io::Result<usize>> {
         /// `struct __kernel_timespec`, 64 bits wide on every architecture.
@@ -230,14 +225,14 @@ impl Epoll {
             seconds: timeout.as_secs().try_into().unwrap_or(i64::MAX),
             nanoseconds: timeout.subsec_nanos().into(),
         };
-        // SAFETY: epoll_pwait2 writes at most `limit` entries, for which our caller promises room,
-        // and reads `timeout`; the signal mask is null and stays as it is.
+        // SAFETY: as in `wait`; epoll_pwait2 also reads `timeout`. The signal mask is null and
+        // stays as it is.
         let count = check(unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
                 self.epoll.as_raw_fd(),
-                events,
-                at_most(limit),
+                space.as_mut_ptr(),
+                space.len() as i32,
                 &raw const timeout,
                 ptr::null::<libc::sigset_t>(),
                 size_of::<u64>(), // the kernel's sigset_t, which is not libc's
@@ -255,17 +250,8 @@ impl Epoll {
     }
 
     /// Android kills processes that make system calls its filter does not know.
-    ///
-    /// # Safety
-    ///
-    /// None needed; the other one's is.
     #[cfg(not(target_os = "linux"))]
-    unsafe fn wait_nanos(
-        &self,
-        _: *mut libc::epoll_event,
-        _: usize,
-        _: Duration,
-    ) -> Option<io::Result<usize>> {
+    fn wait_nanos(&self, _: &mut [MaybeUninit<Event>], _: Duration) -> Option<io::Result<usize>> {
         None
     }
 
@@ -306,20 +292,6 @@ impl AsFd for Epoll {
     }
 }
 
-impl std::fmt::Debug for Buffer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer")
-            .field("capacity", &self.0.capacity())
-            .finish()
-    }
-}
-
-/// The `maxevents` of a wait: the kernel refuses more than `INT_MAX / sizeof(struct epoll_event)`.
-#[inline]
-fn at_most(limit: usize) -> i32 {
-    limit.min(i32::MAX as usize / size_of::<libc::epoll_event>()) as i32
-}
-
 /// What is asked of the kernel. `EPOLLERR` and `EPOLLHUP` come unasked.
 fn asked(interest: Interest) -> u32 {
     let mut events = match interest.mode() {
@@ -339,50 +311,6 @@ fn asked(interest: Interest) -> u32 {
     events as u32
 }
 
-#[inline]
-fn event(raw: &libc::epoll_event) -> Event {
-    let (bits, data) = (raw.events, raw.u64);
-    Event::with_raw(Token(data as usize), readiness(bits), bits.into())
-}
-
-const IN: u32 = libc::EPOLLIN as u32;
-const PRI: u32 = libc::EPOLLPRI as u32;
-const OUT: u32 = libc::EPOLLOUT as u32;
-const ERR: u32 = libc::EPOLLERR as u32;
-const HUP: u32 = libc::EPOLLHUP as u32;
-const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-
-/// What the kernel's answer means: looked up, because every event passes here.
-#[inline]
-fn readiness(events: u32) -> Readiness {
-    /// By the five low bits, and `EPOLLRDHUP` moved down beside them.
-    const MEANINGS: [Readiness; 64] = {
-        let mut meanings = [Readiness::EMPTY; 64];
-        let mut index = 0;
-        while index < 64 {
-            meanings[index as usize] = meaning(index & 0x1f | (index & 0x20) << 8);
-            index += 1;
-        }
-        meanings
-    };
-    const { assert!(IN | PRI | OUT | ERR | HUP == 0x1f && RDHUP == 0x2000) };
-    MEANINGS[(events & 0x1f | events >> 8 & 0x20) as usize]
-}
-
-/// The table is in [`Event`]'s documentation.
-const fn meaning(events: u32) -> Readiness {
-    let is_closed = events & HUP != 0;
-    let is_read_closed = events & (IN | RDHUP) == IN | RDHUP;
-    let is_write_closed = events & (OUT | ERR) == OUT | ERR || events == ERR;
-    Readiness::EMPTY
-        .union(Readiness::READABLE.when(events & (IN | PRI) != 0))
-        .union(Readiness::WRITABLE.when(events & OUT != 0))
-        .union(Readiness::PRIORITY.when(events & PRI != 0))
-        .union(Readiness::ERROR.when(events & ERR != 0))
-        .union(Readiness::READ_CLOSED.when(is_closed || is_read_closed))
-        .union(Readiness::WRITE_CLOSED.when(is_closed || is_write_closed))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,32 +318,5 @@ mod tests {
     #[test]
     fn the_knock_token_is_odd() {
         assert_eq!(KNOCK % 2, 1, "so that no aligned pointer equals it");
-    }
-
-    #[test]
-    fn each_kernel_bit_means_what_the_table_says() {
-        use Readiness as R;
-        let (input, out, pri) = (libc::EPOLLIN, libc::EPOLLOUT, libc::EPOLLPRI);
-        let (err, hup, rdhup) = (libc::EPOLLERR, libc::EPOLLHUP, libc::EPOLLRDHUP);
-        let closed = R::READ_CLOSED | R::WRITE_CLOSED;
-        for (events, expected) in [
-            (0, R::EMPTY),
-            (input, R::READABLE),
-            (pri, R::READABLE | R::PRIORITY),
-            (out, R::WRITABLE),
-            (err, R::ERROR | R::WRITE_CLOSED),
-            (input | err, R::READABLE | R::ERROR),
-            (out | err, R::WRITABLE | R::ERROR | R::WRITE_CLOSED),
-            (hup, closed),
-            (rdhup, R::EMPTY),
-            (input | rdhup, R::READABLE | R::READ_CLOSED),
-            (out | rdhup, R::WRITABLE),
-            (
-                input | out | err | hup | rdhup,
-                R::READABLE | R::WRITABLE | R::ERROR | closed,
-            ),
-        ] {
-            assert_eq!(readiness(events as u32), expected, "{events:#x}");
-        }
     }
 }

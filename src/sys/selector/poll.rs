@@ -417,7 +417,8 @@ mod tests {
     use super::super::pipe::Pipe;
     use super::super::pollfd::POLLS;
     use super::*;
-    use crate::events::{Events, Readiness};
+    use crate::events::Events;
+    use crate::readiness::Readiness;
     use crate::sys::check;
 
     const R: Interest = Interest::READABLE;

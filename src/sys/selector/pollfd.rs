@@ -9,8 +9,8 @@ use std::thread;
 use libc::{c_int, c_short, pollfd};
 
 use super::poll_bits;
-use crate::events::Readiness;
 use crate::interest::Interest;
+use crate::readiness::Readiness;
 use crate::sys::check;
 
 /// A set of `POLL*` bits.

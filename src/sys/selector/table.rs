@@ -285,7 +285,7 @@ impl Entry {
     }
 
     pub(super) fn event(&self, bits: Bits) -> Event {
-        Event::with_raw(self.token, readiness(bits), bits as u16 as u64)
+        Event::with_details(self.token, readiness(bits), bits as u16 as u64)
     }
 }
 

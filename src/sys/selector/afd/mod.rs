@@ -63,8 +63,9 @@ use self::socket::{BaseHandle, Socket};
 pub(crate) use self::wait::Wait;
 use super::registration::{already_registered, not_registered};
 use super::{Backend, Knocked, SelectorId, Tracked, timeout};
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
 use crate::interest::Interest;
+use crate::readiness::Readiness;
 use crate::token::Token;
 
 /// How long a port that is about to close waits for answers that are owed to it. They come at once;

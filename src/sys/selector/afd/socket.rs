@@ -50,8 +50,9 @@ use super::request::{
     ABORT, ACCEPT, Answer, CONNECT_FAIL, DISCONNECT, Flight, LOCAL_CLOSE, RECEIVE, Request, SEND,
 };
 use super::{NO_PANIC, Report};
-use crate::events::{Event, Readiness};
+use crate::events::Event;
 use crate::interest::{Interest, Mode};
+use crate::readiness::Readiness;
 use crate::sys::selector::registration::{already_registered, not_registered};
 use crate::token::Token;
 
@@ -374,7 +375,7 @@ impl State {
             registered.is_listed |= again.is_some();
         }
         Report {
-            event: Some(Event::with_raw(token, told, raw.into())),
+            event: Some(Event::with_details(token, told, raw.into())),
             again,
             is_closed: false,
         }

@@ -56,8 +56,9 @@ use super::pace::Paces;
 use super::pollfd::{Bits, PRI};
 use super::table::{NOWHERE, Table};
 use super::{Backend, Knocked, SelectorId, Tracked};
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
 use crate::interest::Interest;
+use crate::readiness::Readiness;
 use crate::sys::check;
 use crate::token::Token;
 
@@ -323,7 +324,7 @@ impl EventPorts {
                 }
                 os::PORT_SOURCE_USER if is_knock => knocked = Knocked::Yes,
                 os::PORT_SOURCE_ALERT if is_knock => is_on_alert = true,
-                _ => room.push(Event::with_raw(
+                _ => room.push(Event::with_details(
                     Token(user),
                     readiness(source),
                     raw.portev_events as u32 as u64,

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::watch::{TO_READ, TO_WRITE, Watch};
 use super::{Buffer, Kqueue, silence, submit, wait};
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
+use crate::readiness::Readiness;
 use crate::sys::selector::Knocked;
 
 impl Kqueue {

@@ -26,8 +26,9 @@ use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::{Backend, Knocked, SelectorId, Untracked, registration};
-use crate::events::{Event, Readiness, Room};
+use crate::events::{Event, Room};
 use crate::interest::{Interest, Mode};
+use crate::readiness::Readiness;
 use crate::sys::check;
 use crate::token::Token;
 
@@ -601,7 +602,7 @@ fn has_rung(bell: &OnceLock<Bell>, event: &kevent) -> bool {
 
 #[inline]
 fn translate(event: &kevent, readiness: Readiness) -> Event {
-    Event::with_raw(token(event), readiness, word(event))
+    Event::with_details(token(event), readiness, word(event))
 }
 
 #[inline]
@@ -625,7 +626,7 @@ fn readiness(event: &kevent) -> Readiness {
         | Readiness::LIO.when(os::EVFILT_LIO == Some(filter))
 }
 
-/// What [`Event::with_raw`] keeps: the filter, the flags and `fflags`.
+/// What [`Event::with_details`] keeps: the filter, the flags and `fflags`.
 #[inline]
 fn word(event: &kevent) -> u64 {
     // Filters are small numbers, negative on most systems; NetBSD has both in wider types.

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::events::Readiness;
 use crate::interest::{Interest, Mode};
+use crate::readiness::Readiness;
 use crate::token::Token;
 
 /// The table, and how much is in it for those who only want to know that.
