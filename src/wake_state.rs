@@ -681,7 +681,7 @@ mod loom_tests {
             let mut events = Events::with_capacity(1);
             while events.is_empty() {
                 // As a plain poll does: there is nobody to announce it to.
-                let slept = if world.wakes.allows_plain_select(true) {
+                let slept = if world.wakes.obstacles(true) == 0 {
                     world.kernel.sleep();
                     true
                 } else {
