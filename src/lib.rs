@@ -55,6 +55,7 @@
 mod trace;
 
 // Under loom the wakes work only inside of a model.
+mod busy_poll;
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
@@ -85,6 +86,7 @@ pub mod wasi;
 #[cfg(windows)]
 pub mod windows;
 
+pub use busy_poll::BusyPoll;
 pub use events::Events;
 pub use interest::Interest;
 pub use io_source::IoSource;

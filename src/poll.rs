@@ -5,6 +5,7 @@ use std::hint;
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::busy_poll::BusyPoll;
 use crate::events::Events;
 use crate::registry::{Hub, Registry};
 use crate::sys::selector::{Backend, Knocked, Serving};
@@ -174,6 +175,49 @@ impl Poll {
     /// ```
     pub fn set_spin(&mut self, budget: Duration) {
         self.reactor.set_spin(budget);
+    }
+
+    /// Sets whether `poll` asks the network card for packets before it sleeps.
+    ///
+    /// It concerns sockets of one queue of a card (`SO_INCOMING_NAPI_ID` tells which it is), so a
+    /// program has a `Poll` for each queue. Nothing is gained on the loopback device, which has no
+    /// queue. [`set_spin`](Poll::set_spin) spares the way through the scheduler; this spares
+    /// the interrupt too.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on systems that cannot, which are all but Linux
+    /// since 6.9. [`InvalidInput`](io::ErrorKind::InvalidInput) if the time is too long,
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for more packets than a program
+    /// without privileges may ask for. The setting stays as it was then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::{BusyPoll, Poll};
+    /// use std::io::ErrorKind;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::new()?;
+    /// let busy = BusyPoll {
+    ///     time: Duration::from_micros(50),
+    ///     packets: 8,
+    ///     is_preferred: true,
+    /// };
+    /// match poll.set_busy_poll(busy) {
+    ///     Err(error) if error.kind() == ErrorKind::Unsupported => {} // as fast as before
+    ///     result => result?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # System calls
+    ///
+    /// ioctl(2) with `EPIOCSPARAMS`; see ioctl_eventpoll(2).
+    pub fn set_busy_poll(&self, busy: BusyPoll) -> io::Result<()> {
+        self.reactor.hub.selector.set_busy_poll(busy)
     }
 }
 

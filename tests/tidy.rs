@@ -17,7 +17,7 @@ use std::{fmt, fs};
 /// not know each other.
 const FLOORS: &[&[&str]] = &[
     &["trace"],
-    &["token", "interest", "readiness"],
+    &["token", "interest", "readiness", "busy_poll"],
     &["raw_event"],
     &["events", "datagram"],
     &["wake_state"],

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Registration;
+use crate::busy_poll::BusyPoll;
 use crate::events::Room;
 use crate::interest::Interest;
 use crate::sys::handle::RawSource;
@@ -87,6 +88,11 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
     /// no allocation.
     fn knock(&self) -> io::Result<()>;
 
+    /// See [`Poll::set_busy_poll`](crate::Poll::set_busy_poll).
+    fn set_busy_poll(&self, _: BusyPoll) -> io::Result<()> {
+        Err(cannot_poll_cards())
+    }
+
     /// Refuses directions that [`DETECTS`](Backend::DETECTS) does not name, before anything has
     /// been done.
     fn check_interest(interest: Interest) -> io::Result<()> {
@@ -98,6 +104,13 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
             "this system cannot detect AIO, LIO or PRIORITY; register without it",
         ))
     }
+}
+
+pub(super) fn cannot_poll_cards() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system cannot poll network cards for one event queue; Linux can since 6.9",
+    )
 }
 
 /// Whether a `select` found that somebody had knocked.

@@ -25,6 +25,8 @@ use std::time::Duration;
 use super::eventfd::Eventfd;
 use super::knocker::Knocker;
 use super::{Backend, Knocked, SelectorId, Untracked, timeout};
+#[cfg(target_os = "linux")]
+use crate::busy_poll::BusyPoll;
 use crate::events::{Event, Room};
 use crate::interest::{Interest, Mode};
 use crate::sys::check;
@@ -144,6 +146,25 @@ impl Backend for Epoll {
             let _ = self.knocker.set(knocker);
         }
         Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set_busy_poll(&self, busy: BusyPoll) -> io::Result<()> {
+        let params = libc::epoll_params {
+            busy_poll_usecs: u32::try_from(busy.time.as_micros()).unwrap_or(u32::MAX),
+            busy_poll_budget: busy.packets,
+            prefer_busy_poll: busy.is_preferred.into(),
+            __pad: 0,
+        };
+        let fd = self.epoll.as_raw_fd();
+        // SAFETY: EPIOCSPARAMS reads an `epoll_params`, which is given.
+        let result = check(unsafe { libc::ioctl(fd, libc::EPIOCSPARAMS, &raw const params) });
+        match result {
+            Err(error) if error.raw_os_error() == Some(libc::ENOTTY) => {
+                Err(super::backend::cannot_poll_cards())
+            }
+            result => result.map(drop),
+        }
     }
 
     fn knock(&self) -> io::Result<()> {
@@ -314,6 +335,53 @@ fn asked(interest: Interest) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no ioctl(2) for epoll")]
+    fn busy_polling_is_set_as_asked_or_is_unsupported() {
+        let epoll = Epoll::new().unwrap();
+        let get = || {
+            let mut params = libc::epoll_params {
+                busy_poll_usecs: 0,
+                busy_poll_budget: 0,
+                prefer_busy_poll: 0,
+                __pad: 0,
+            };
+            let fd = epoll.as_raw_fd();
+            // SAFETY: EPIOCGPARAMS writes an `epoll_params`, which is given.
+            check(unsafe { libc::ioctl(fd, libc::EPIOCGPARAMS, &raw mut params) }).unwrap();
+            BusyPoll {
+                time: Duration::from_micros(params.busy_poll_usecs.into()),
+                packets: params.busy_poll_budget,
+                is_preferred: params.prefer_busy_poll != 0,
+            }
+        };
+        let busy = BusyPoll {
+            time: Duration::from_micros(70),
+            packets: 16,
+            is_preferred: true,
+        };
+        match epoll.set_busy_poll(busy) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                println!("this kernel cannot busy-poll for an epoll: {error}");
+                return;
+            }
+            result => result.unwrap(),
+        }
+        assert_eq!(get(), busy);
+
+        let too_long = BusyPoll {
+            time: Duration::MAX,
+            ..busy
+        };
+        let error = epoll.set_busy_poll(too_long).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(get(), busy);
+
+        epoll.set_busy_poll(BusyPoll::OFF).unwrap();
+        assert_eq!(get(), BusyPoll::OFF);
+    }
 
     #[test]
     fn the_knock_token_is_odd() {
