@@ -256,7 +256,7 @@ impl<B: Backend> Reactor<B> {
         self.spin_nanos = budget.as_nanos().try_into().unwrap_or(u64::MAX);
     }
 
-    /// The common case is inlined down to the system call and has few branches: behind one, a
+    /// The common cases are inlined down to the system call and have few branches: behind one, a
     /// processor predicts neither branches nor returns, and each would cost as much as the rest of
     /// the work here.
     #[inline(always)]
@@ -266,34 +266,26 @@ impl<B: Backend> Reactor<B> {
         timeout: Option<Duration>,
     ) -> io::Result<()> {
         events.clear();
-        let is_blocking = timeout != Some(Duration::ZERO);
-        let obstacles = self.hub.wakes.obstacles(is_blocking) as u64 | self.spin_nanos;
-        if obstacles != 0 || events.capacity() == 0 {
-            return self.poll_with_wakers(events, timeout);
+        let wakes = &self.hub.wakes;
+        let approach = wakes.approach();
+        if approach.pending() as u64 | self.spin_nanos != 0 || events.capacity() == 0 {
+            return self.poll_in_turns(events, timeout);
+        }
+        // Nobody can wake it, or it will not sleep, else it says so.
+        let is_announced = approach.is_attended() && timeout != Some(Duration::ZERO);
+        if is_announced && (self.is_knock_due || !wakes.announce_sleep_at(approach)) {
+            return self.poll_in_turns(events, timeout);
         }
         let room = events.room(usize::MAX);
         match self.hub.selector.select(&mut self.buffer, room, timeout) {
-            // Whoever has woken it meanwhile has knocked as well, or is heard next time.
-            Ok(Knocked::No) => Ok(()),
-            result => {
-                let outcome = self.conclude(events, is_blocking, result);
-                // Somebody has knocked who was not there when this began, so the clock was not
-                // read.
-                let time_is_unknown = Patience {
-                    left: timeout,
-                    since: None,
-                };
-                self.go_on(events, time_is_unknown, outcome)
-            }
+            // Who has woken an unannounced sleep has knocked as well.
+            Ok(Knocked::No) if !is_announced || wakes.ends_sleep_unwoken() => Ok(()),
+            result => self.after_select(events, timeout, result),
         }
     }
 
-    /// A poll with wakers to reckon with, or anything else that is not plain.
-    fn poll_with_wakers(
-        &mut self,
-        events: &mut Events,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
+    /// A poll that may need several calls of `select`.
+    fn poll_in_turns(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
@@ -305,6 +297,22 @@ impl<B: Backend> Reactor<B> {
             Ok(Outcome::Done) => Ok(()),
             outcome => self.go_on(events, patience, outcome),
         }
+    }
+
+    /// A `select` that was tried at once has failed or was knocked up, or there are wakes to
+    /// deliver. Whoever knocked was not expected, so the clock was not read.
+    fn after_select(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+        result: io::Result<Knocked>,
+    ) -> io::Result<()> {
+        let outcome = self.conclude(events, timeout != Some(Duration::ZERO), result);
+        let time_is_unknown = Patience {
+            left: timeout,
+            since: None,
+        };
+        self.go_on(events, time_is_unknown, outcome)
     }
 
     /// Goes on after a turn that was roused for nothing, as long as there is time.

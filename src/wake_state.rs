@@ -42,10 +42,12 @@ use crate::events::{Event, Room};
 use crate::readiness::Readiness;
 use crate::token::Token;
 
+/// So many of the highest bits are no wakes.
+const STATES: u32 = 4;
 const ASLEEP: usize = 1 << (usize::BITS - 1);
 const HANDED: usize = 1 << (usize::BITS - 2);
 const RETRY: usize = 1 << (usize::BITS - 3);
-const ENABLED: usize = 1 << (usize::BITS - 4);
+const ENABLED: usize = 1 << (usize::BITS - STATES);
 const OVERFLOW: usize = 1 << (usize::BITS - 5);
 /// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are
 /// explored as well.
@@ -54,7 +56,6 @@ const SLOTS: usize = if cfg!(all(test, litio_loom)) {
 } else {
     usize::BITS as usize - 5
 };
-/// The bits that say that a wake is pending.
 const WAKES: usize = OVERFLOW | ((1 << SLOTS) - 1);
 
 /// The wakes of one poller. See the module's page.
@@ -68,6 +69,25 @@ pub(crate) struct WakeState {
 /// A waker's place; given back with [`WakeState::remove`].
 #[derive(Debug)]
 pub(crate) struct Slot(usize);
+
+/// What a poller sees before it calls `select`.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Approach(usize);
+
+impl Approach {
+    /// Zero if no wake is pending.
+    #[inline]
+    pub(crate) fn pending(self) -> usize {
+        self.0 << STATES
+    }
+
+    /// Whether there is, or has been, somebody to wake a poller that sleeps. One without wakers is
+    /// [`ASLEEP`] all the time and need not announce it.
+    #[inline]
+    pub(crate) fn is_attended(self) -> bool {
+        self.0 & ENABLED != 0
+    }
+}
 
 /// What [`WakeState::take`] has found.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -207,14 +227,19 @@ impl WakeState {
         (self.word.load(Ordering::Relaxed) & WAKES).count_ones() as usize
     }
 
-    /// What stands in the way of a `select` without preparation: wakes that are pending and, if it
-    /// blocks, that somebody is there to wake it. Zero if nothing does. A poller without wakers is
-    /// [`ASLEEP`] all the time.
+    /// How things stand before a `select`.
     #[inline]
-    pub(crate) fn obstacles(&self, is_blocking: bool) -> usize {
-        // What concerns no poller stands in the highest bits, and if it blocks, `ENABLED` does not.
-        let others = if is_blocking { 3 } else { 4 };
-        self.word.load(Ordering::Relaxed) << others
+    pub(crate) fn approach(&self) -> Approach {
+        Approach(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Announces that the poller is about to sleep, if nothing has changed since it looked. False
+    /// if something has.
+    #[inline]
+    pub(crate) fn announce_sleep_at(&self, Approach(word): Approach) -> bool {
+        self.word
+            .compare_exchange(word, word | ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Announces that the poller is about to sleep. False if a wake is pending, so that it must
@@ -241,6 +266,18 @@ impl WakeState {
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// Notes that the poller is awake, if no wake is pending. False if one is, or is just being
+    /// made: [`take`](WakeState::take) it.
+    #[inline]
+    pub(crate) fn ends_sleep_unwoken(&self) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        word & (WAKES | RETRY) == 0
+            && self
+                .word
+                .compare_exchange(word, word & !ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes
@@ -632,6 +669,40 @@ mod loom_tests {
     }
 
     #[test]
+    fn loom_no_wake_is_lost_when_a_sleep_ends_for_another_reason() {
+        model(|| {
+            let (world, mut slots) = World::new(2);
+            let (b, a) = (slots.pop().unwrap(), slots.pop().unwrap());
+            let other = world.clone();
+            let first = thread::spawn(move || {
+                other.wake(&a, 1);
+                other.wake(&a, 2);
+            });
+            let other = world.clone();
+            let second = thread::spawn(move || other.wake(&b, 1));
+            let mut seen = [0, 0];
+            // The first `select` has I/O to report.
+            let mut is_ready = true;
+            while seen != [2, 1] {
+                let approach = world.wakes.approach();
+                if approach.pending() == 0 && world.wakes.announce_sleep_at(approach) {
+                    if !std::mem::take(&mut is_ready) {
+                        world.kernel.sleep();
+                    }
+                    if !world.wakes.ends_sleep_unwoken() {
+                        world.take(true, 2, &mut seen);
+                    }
+                } else {
+                    let slept = announced_sleep(&world);
+                    world.take(slept, 2, &mut seen);
+                }
+            }
+            first.join().unwrap();
+            second.join().unwrap();
+        });
+    }
+
+    #[test]
     fn loom_no_wake_is_lost_with_room_for_one() {
         model(|| {
             let (world, mut slots) = World::new(2);
@@ -681,7 +752,7 @@ mod loom_tests {
             let mut events = Events::with_capacity(1);
             while events.is_empty() {
                 // As a plain poll does: there is nobody to announce it to.
-                let slept = if world.wakes.obstacles(true) == 0 {
+                let slept = if !world.wakes.approach().is_attended() {
                     world.kernel.sleep();
                     true
                 } else {

@@ -202,25 +202,45 @@ impl Epoll {
         space: &mut [MaybeUninit<Event>],
         timeout: Option<Duration>,
     ) -> io::Result<usize> {
-        let (mut ms, mut left) = match timeout {
-            None => (-1, Duration::ZERO),
-            Some(timeout) if timeout.subsec_nanos() % 1_000_000 == 0 => timeout::millis(timeout),
+        let ms = match timeout {
+            None => -1,
+            Some(timeout) if timeout.subsec_nanos() % 1_000_000 == 0 => timeout::millis(timeout).0,
             Some(timeout) => match self.wait_nanos(space, timeout) {
                 Some(result) => return result,
-                None => timeout::millis(timeout),
+                None => timeout::millis(timeout).0,
             },
         };
-        let (events, limit) = (space.as_mut_ptr().cast(), space.len() as i32);
-        loop {
-            // SAFETY: epoll_wait writes at most `limit` entries, which is what there is space for;
-            // that an entry and an `Event` are the same is checked above.
-            let count =
-                check(unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, limit, ms) })?;
-            if (count > 0) | left.is_zero() {
-                return Ok(count as usize);
-            }
-            (ms, left) = timeout::millis(left);
+        match self.wait_millis(space, ms) {
+            Ok(0) if ms == i32::MAX => self.wait_on(space, timeout),
+            result => result,
         }
+    }
+
+    /// One epoll_wait(2).
+    #[inline(always)]
+    fn wait_millis(&self, space: &mut [MaybeUninit<Event>], ms: i32) -> io::Result<usize> {
+        let (fd, events) = (self.epoll.as_raw_fd(), space.as_mut_ptr().cast());
+        // SAFETY: epoll_wait writes at most as many entries as there is space for; that an entry
+        // and an `Event` are the same is checked above.
+        let count = check(unsafe { libc::epoll_wait(fd, events, space.len() as i32, ms) })?;
+        Ok(count as usize)
+    }
+
+    /// What follows on the first 24.8 days.
+    #[cold]
+    fn wait_on(
+        &self,
+        space: &mut [MaybeUninit<Event>],
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
+        let (_, mut left) = timeout::millis(timeout.unwrap_or_default());
+        let mut count = 0;
+        while count == 0 && !left.is_zero() {
+            let ms;
+            (ms, left) = timeout::millis(left);
+            count = self.wait_millis(space, ms)?;
+        }
+        Ok(count)
     }
 
     /// A wait with nanoseconds; `None` where the kernel has none, and then it is not tried again.

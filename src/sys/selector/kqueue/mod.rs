@@ -40,7 +40,7 @@ mod os;
 mod special;
 mod watch;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(litio_loom)))]
 pub(crate) use emulation::WithoutUserEvents;
 
 use bell::Bell;
