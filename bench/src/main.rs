@@ -1,49 +1,165 @@
-//! Litio, mio, polling and raw epoll side by side, in one run.
+//! Litio, mio, polling, tokio, libuv and raw epoll side by side, in one run.
 //!
-//! `cargo run --release -- micro`. Figures are ratios to the limit (raw epoll) or to mio from the same run: the contenders take
-//! turns round by round, and the median of the rounds counts, because these machines are noisy.
+//! `cargo run --release` measures everything in some minutes, prints the tables and writes `results/`: tables, samples,
+//! charts. Subcommands measure single parts. Figures are ratios to the limit (raw epoll) in the same round, because the machines
+//! that this runs on are noisy: contenders take turns, and the median of the rounds counts.
 
-mod echo;
+#[cfg(not(target_os = "linux"))]
+compile_error!("the suite holds everything against epoll: it runs on Linux");
+
+mod charts;
+mod connections;
+mod counts;
+mod engine;
+#[cfg(libuv)]
+mod libuv;
+#[cfg(not(libuv))]
+#[path = "no_libuv.rs"]
+mod libuv;
+mod machine;
 mod measure;
 mod micro;
+mod on_tokio;
+mod report;
+mod server;
+mod tcp;
 mod udp;
 
-use clap::Parser;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
 
-/// Litio, mio, polling and raw epoll side by side.
+use clap::{Args, Parser, Subcommand};
+
+use measure::Rounds;
+use report::{Chapter, Machine, Report};
+
+/// Litio, mio, polling, tokio, libuv and raw epoll side by side. Without a command: everything.
 #[derive(Parser)]
-enum Command {
-    /// The library's own costs: poll, events, wakes, registration.
-    Micro {
-        /// Rounds in which every contender takes its turn.
-        #[arg(long, default_value_t = 21)]
-        rounds: usize,
-        /// Only rows whose name contains this.
-        #[arg(long, default_value = "")]
-        only: String,
-    },
-    /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and quinn-udp.
-    Udp {
-        /// Rounds in which every contender takes its turn.
-        #[arg(long, default_value_t = 21)]
-        rounds: usize,
-        /// Only rows whose name contains this.
-        #[arg(long, default_value = "")]
-        only: String,
-    },
-    /// Echoes on one connection: to be run under strace or valgrind.
-    Echo {
-        #[arg(long, value_enum)]
-        who: echo::Who,
-        #[arg(long, default_value_t = 10_000)]
-        messages: u32,
-    },
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    whole: Whole,
 }
 
-fn main() -> std::io::Result<()> {
-    match Command::parse() {
-        Command::Micro { rounds, only } => micro::run(rounds, &only),
-        Command::Udp { rounds, only } => udp::run(rounds, &only),
-        Command::Echo { who, messages } => echo::run(who, messages),
+#[derive(Subcommand)]
+enum Command {
+    /// The library's own costs: poll, events, registration, wakes, timeouts.
+    Micro(Rounds),
+    /// Servers over TCP: ping-pong, echo, churn, idle connections.
+    Tcp(tcp::Length),
+    /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and quinn-udp.
+    Udp(Rounds),
+    /// User instructions of a server per message, counted by callgrind.
+    Instructions,
+    /// System calls of a server per message, counted by strace.
+    SystemCalls,
+    /// As many idle connections as the machine has room for, between two processes.
+    Connections(connections::Connections),
+    /// Serves in a process of its own: what `tcp` starts.
+    #[command(hide = true)]
+    Serve(server::Serve),
+    /// Echoes in turns: what `instructions` and `system-calls` run.
+    Echo(counts::Echo),
+}
+
+/// A run of everything.
+#[derive(Args)]
+struct Whole {
+    /// A minute instead of some: fewer rounds.
+    #[arg(long)]
+    quick: bool,
+    /// Where the results go.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    into: PathBuf,
+}
+
+fn main() -> io::Result<()> {
+    let Arguments { command, whole } = Arguments::parse();
+    match command {
+        None => everything(&whole),
+        Some(Command::Micro(rounds)) => {
+            micro::core(&rounds)?;
+            micro::wakes(&rounds)?;
+            micro::timeouts(&rounds)
+        }
+        Some(Command::Tcp(length)) => tcp::run(&length),
+        Some(Command::Udp(rounds)) => udp::run(rounds.rounds, &rounds.only),
+        Some(Command::Instructions) => counts::instructions(),
+        Some(Command::SystemCalls) => counts::system_calls(),
+        Some(Command::Connections(connections)) => connections::run(&connections),
+        Some(Command::Serve(serve)) => match server::run(&serve)? {},
+        Some(Command::Echo(echo)) => counts::echo(&echo),
     }
+}
+
+fn everything(whole: &Whole) -> io::Result<()> {
+    let start = Instant::now();
+    let rounds = |rounds| Rounds {
+        rounds: if whole.quick { 5 } else { rounds },
+        only: String::new(),
+    };
+    let length = tcp::Length {
+        rounds: if whole.quick { 3 } else { 11 },
+        turn_ms: if whole.quick { 50 } else { 150 },
+        only: String::new(),
+    };
+    let mut chapters = Vec::new();
+    let mut chapter = |title, text, run: &mut dyn FnMut() -> io::Result<()>| {
+        println!(
+            "\n## {title}\n\n{text}\n\n| | who | | quartiles | ratio |\n|---|---|---:|---|---:|"
+        );
+        run()?;
+        let rows = measure::taken();
+        chapters.push(Chapter { title, text, rows });
+        io::Result::Ok(())
+    };
+    chapter(
+        "Instructions",
+        "User instructions of a server per echoed message of 64 bytes, with the C library's, counted by callgrind. A turn of \
+         the server answers one connection, or 16 at once; after each message it reads until `WouldBlock`, or takes a short \
+         read for the end.",
+        &mut counts::instructions,
+    )?;
+    chapter(
+        "System calls",
+        "System calls of the same servers per message, counted by strace.",
+        &mut counts::system_calls,
+    )?;
+    chapter(
+        "Polling and registration",
+        "One thread. The ready sources are level-triggered and stay ready; each event's token is looked at.",
+        &mut || micro::core(&rounds(21)),
+    )?;
+    chapter(
+        "Wakes",
+        "A poller that is awake, a poller that four threads keep from sleeping, two threads that wake each other. The limit \
+         is a write to an eventfd each time.",
+        &mut || micro::wakes(&rounds(21)),
+    )?;
+    chapter(
+        "Timeouts",
+        "How much later than after 100 µs a wait ends. The limit is epoll_pwait2(2).",
+        &mut || micro::timeouts(&rounds(21)),
+    )?;
+    chapter(
+        "Servers over TCP",
+        "One server in one process on one processor, the load on another: *processor time* is what a message costs the \
+         server's processor, *time* is how long one message takes on average over all connections.",
+        &mut || tcp::run(&length),
+    )?;
+    chapter(
+        "Datagrams",
+        "UDP over loopback on one thread, per datagram sent and received.",
+        &mut || udp::run(rounds(21).rounds, ""),
+    )?;
+    let report = Report {
+        machine: Machine::new(start.elapsed().as_secs(), whole.quick),
+        chapters,
+    };
+    report.write(&whole.into)?;
+    println!("\n{}", report.markdown());
+    println!("Written to {}.", whole.into.display());
+    Ok(())
 }

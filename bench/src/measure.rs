@@ -1,71 +1,185 @@
-//! Interleaved measurement: contenders take turns, medians with spread are compared.
+//! Interleaved measurement: contenders take turns, and what counts is the ratio to the first of them in the same round. A
+//! machine that others use as well disturbs all contenders of a round alike, so that the median of these ratios is steadier
+//! than any of the times.
 
 use std::hint::black_box;
+use std::io;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// What all contenders of one workload needed, round by round. The first is the limit that the others are held against.
+#[derive(Serialize)]
+pub struct Row {
+    pub name: String,
+    /// Of the samples, which all mean: less is better.
+    pub unit: &'static str,
+    pub cells: Vec<Cell>,
+}
+
+/// A contender in a row.
+#[derive(Serialize)]
+pub struct Cell {
+    pub who: &'static str,
+    pub samples: Vec<f64>,
+    /// To the first contender in the same round.
+    pub ratio: Quartiles,
+    pub value: Quartiles,
+}
+
+/// Median and spread.
+#[derive(Clone, Copy, Default, Serialize)]
+pub struct Quartiles {
+    pub low: f64,
+    pub median: f64,
+    pub high: f64,
+}
+
+impl Quartiles {
+    fn of(mut samples: Vec<f64>) -> Quartiles {
+        samples.sort_by(f64::total_cmp);
+        let [low, median, high] = [1, 2, 3].map(|quarter| samples[samples.len() * quarter / 4]);
+        Quartiles { low, median, high }
+    }
+}
+
+impl Row {
+    pub fn new(name: &str, unit: &'static str, who: impl IntoIterator<Item = &'static str>) -> Row {
+        let cell = |who| Cell {
+            who,
+            samples: Vec::new(),
+            ratio: Quartiles::default(),
+            value: Quartiles::default(),
+        };
+        Row {
+            name: name.into(),
+            unit,
+            cells: who.into_iter().map(cell).collect(),
+        }
+    }
+
+    pub fn push(&mut self, at: usize, sample: f64) {
+        self.cells[at].samples.push(sample);
+    }
+
+    /// Prints the row, and keeps it for the report.
+    pub fn keep(mut self) {
+        let limit = self.cells[0].samples.clone();
+        for cell in &mut self.cells {
+            let ratios = cell.samples.iter().zip(&limit);
+            cell.ratio = Quartiles::of(ratios.map(|(sample, limit)| sample / limit).collect());
+            cell.value = Quartiles::of(cell.samples.clone());
+            let Quartiles { low, median, high } = cell.value;
+            println!(
+                "| {} | {} | {median:.1} {} | {low:.1}–{high:.1} | {:.3} |",
+                self.name, cell.who, self.unit, cell.ratio.median
+            );
+        }
+        ROWS.lock().expect("no panic").push(self);
+    }
+}
+
+/// The rows measured since the last call of [`taken`]: workloads print as they go and need not know who will report them.
+static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
+
+/// Takes the rows that were kept.
+pub fn taken() -> Vec<Row> {
+    std::mem::take(&mut ROWS.lock().expect("no panic"))
+}
+
+/// Who is next: in each round every contender once, in each round another one first.
+pub fn turns(rounds: usize, contenders: usize) -> impl Iterator<Item = usize> {
+    (0..rounds).flat_map(move |round| (0..contenders).map(move |turn| (round + turn) % contenders))
+}
 
 /// One contender of a row: a name and an operation.
 pub struct Contender<'a> {
     name: &'static str,
-    operation: Box<dyn FnMut() + 'a>,
-    nanos: Vec<f64>,
+    /// Runs the operation so many times and says what that cost.
+    run: Box<dyn FnMut(u32) -> Duration + 'a>,
 }
 
 impl<'a> Contender<'a> {
-    pub fn new(name: &'static str, operation: impl FnMut() + 'a) -> Contender<'a> {
+    pub fn new(name: &'static str, mut operation: impl FnMut() + 'a) -> Contender<'a> {
+        Contender::timed(name, move |iterations| {
+            let start = Instant::now();
+            for _ in 0..iterations {
+                black_box(operation());
+            }
+            start.elapsed()
+        })
+    }
+
+    /// A contender that says itself what so many operations cost.
+    pub fn timed(name: &'static str, run: impl FnMut(u32) -> Duration + 'a) -> Contender<'a> {
         Contender {
             name,
-            operation: Box::new(operation),
-            nanos: Vec::new(),
+            run: Box::new(run),
         }
     }
 
-    fn time(&mut self, iterations: u32) -> Duration {
-        let start = Instant::now();
-        for _ in 0..iterations {
-            black_box((self.operation)());
+    /// As many iterations as fill half a millisecond or more: a round is short against what disturbs the machine.
+    fn iterations(&mut self) -> u32 {
+        let mut iterations = 1;
+        loop {
+            let start = Instant::now();
+            (self.run)(iterations);
+            if start.elapsed() >= Duration::from_micros(500) || iterations >= 1 << 20 {
+                return iterations;
+            }
+            iterations *= 2;
         }
-        start.elapsed()
-    }
-
-    /// Median, and the quartiles as the spread.
-    fn quartiles(&mut self) -> [f64; 3] {
-        self.nanos.sort_by(f64::total_cmp);
-        [1, 2, 3].map(|quarter| self.nanos[self.nanos.len() * quarter / 4])
     }
 }
 
-/// Measures one row and prints it: nanoseconds per operation and the ratio to the first contender.
-pub fn row(name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
-    row_per(1, name, rounds, contenders);
+/// Which rows are measured, and how often.
+#[derive(clap::Args, Clone)]
+pub struct Rounds {
+    /// Rounds in which every contender takes its turn.
+    #[arg(long, default_value_t = 21)]
+    pub rounds: usize,
+    /// Only rows whose name contains this.
+    #[arg(long, default_value = "")]
+    pub only: String,
 }
 
-/// As [`row`], for operations that do `parts` of what is to be measured.
+impl Rounds {
+    /// Measures one row, if it is wanted: nanoseconds per operation.
+    pub fn row<'a>(
+        &self,
+        name: &str,
+        contenders: impl FnOnce() -> io::Result<Vec<Contender<'a>>>,
+    ) -> io::Result<()> {
+        self.row_per(1, name, contenders)
+    }
+
+    /// As [`Rounds::row`], for operations that do `parts` of what is to be measured.
+    pub fn row_per<'a>(
+        &self,
+        parts: usize,
+        name: &str,
+        contenders: impl FnOnce() -> io::Result<Vec<Contender<'a>>>,
+    ) -> io::Result<()> {
+        if name.contains(&self.only) {
+            row_per(parts, name, self.rounds, &mut contenders()?);
+        }
+        Ok(())
+    }
+}
+
+/// Measures one row: nanoseconds per part, of which each operation does `parts`.
 pub fn row_per(parts: usize, name: &str, rounds: usize, contenders: &mut [Contender<'_>]) {
-    // As many iterations as fill a millisecond or so: a round is short against what disturbs the machine.
-    let iterations: Vec<u32> = contenders
-        .iter_mut()
-        .map(|contender| {
-            contender.time(100);
-            let probe = contender.time(1000).as_nanos().max(1) as u64 / 1000;
-            (1_000_000 / probe.max(1)).clamp(10, 100_000) as u32
-        })
-        .collect();
-    for round in 0..rounds {
-        for turn in 0..contenders.len() {
-            let who = (round + turn) % contenders.len();
-            let time = contenders[who].time(iterations[who]);
-            contenders[who]
-                .nanos
-                .push(time.as_nanos() as f64 / f64::from(iterations[who]) / parts as f64);
-        }
+    let iterations: Vec<u32> = contenders.iter_mut().map(Contender::iterations).collect();
+    let mut row = Row::new(
+        name,
+        "ns",
+        contenders.iter().map(|contender| contender.name),
+    );
+    for who in turns(rounds, contenders.len()) {
+        let time = (contenders[who].run)(iterations[who]);
+        let operations = f64::from(iterations[who]) * parts as f64;
+        row.push(who, time.as_nanos() as f64 / operations);
     }
-    let limit = contenders[0].quartiles()[1];
-    for contender in contenders {
-        let [low, median, high] = contender.quartiles();
-        println!(
-            "| {name} | {} | {median:.1} | {low:.1}–{high:.1} | {:.3} |",
-            contender.name,
-            median / limit
-        );
-    }
+    row.keep();
 }
