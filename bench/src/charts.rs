@@ -66,7 +66,7 @@ pub fn draw(report: &Report, folder: &Path) -> Drawn {
             let shown = chapter
                 .rows
                 .iter()
-                .filter(|row| (chart.shows)(chapter.title, row));
+                .filter(|row| (chart.shows)(&chapter.title, row));
             shown.collect::<Vec<_>>()
         });
         let rows: Vec<_> = rows.collect();
@@ -127,9 +127,9 @@ impl Chart {
     fn bar(&self, area: &Area<'_>, y: i32, cell: &Cell, position: &dyn Fn(f64) -> i32) -> Drawn {
         let Quartiles { low, median, high } = (self.what)(cell);
         let (end, middle) = (position(median), y + BAR / 2);
-        text(area, (LABELS - 5, middle), cell.who, 10, HPos::Right)?;
+        text(area, (LABELS - 5, middle), &cell.who, 10, HPos::Right)?;
         let corners = [(LABELS, y + 1), (end, y + BAR - 1)];
-        area.draw(&Rectangle::new(corners, color(cell.who).filled()))?;
+        area.draw(&Rectangle::new(corners, color(&cell.who).filled()))?;
         let whisker = [(position(low), middle), (position(high), middle)];
         area.draw(&PathElement::new(whisker, BLACK.stroke_width(1)))?;
         let digits = match median {

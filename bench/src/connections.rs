@@ -1,18 +1,23 @@
 //! As many idle connections as a machine has room for: what each costs in memory, and what they cost the active ones.
 //!
-//! The server is that of the other workloads, in a process of its own; this process holds the other ends. An address has room
-//! for some ten thousands of connections to the same port, so that the clients use one loopback address after another.
+//! The server is that of the other workloads, in a process of its own; another process holds the other ends; this one uses
+//! some connections among them. An address has room for some ten thousands of connections to the same port, so that the
+//! clients use one loopback address after another. Where a process may not have as many descriptors as are needed, there are
+//! several servers and several clients.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use socket2::{Domain, Socket, Type};
 
+use crate::helper::Helper;
 use crate::machine;
 use crate::server::{Server, Who, settle};
 
@@ -36,108 +41,195 @@ pub struct Connections {
     into: PathBuf,
 }
 
+/// Connections that are only held.
+#[derive(clap::Args)]
+pub struct Hold {
+    #[arg(long)]
+    server: SocketAddr,
+    #[arg(long)]
+    count: usize,
+    /// The first of the loopback addresses to use, counted from 127.0.0.2.
+    #[arg(long)]
+    address: usize,
+    #[arg(long)]
+    spare: u64,
+}
+
+/// Descriptors of a process for other things than connections.
+const OTHERS: usize = 200;
+
+/// Connects step by step, and after each step prints what the connections cost.
+pub fn run(connections: &Connections) -> io::Result<()> {
+    machine::stay_on(machine::LOAD);
+    let mut report = Report::default();
+    let (count, each) = report.limits(connections);
+    report.line(&format!(
+        "| connections to {} | kernel, both ends | server, user | connected a second | round trip, median | p99 | p99.9 |",
+        connections.who.name()
+    ));
+    report.line("|---:|---:|---:|---:|---:|---:|---:|");
+
+    let mut servers = vec![Server::start(connections.who, false)?];
+    let active = (0..connections.active)
+        .map(|_| connect(0, servers[0].address))
+        .collect::<io::Result<Vec<_>>>()?;
+    settle(servers[0].address)?;
+    report.line(&format!(
+        "| 0 | | | | {} |",
+        latencies(&round_trips(&active)?)
+    ));
+
+    let slab = meminfo("Slab:");
+    let mut resident: u64 = servers[0].used().resident;
+    let (mut idle, mut held, mut connecting) = (Vec::<Idle>::new(), 0, Duration::ZERO);
+    let stops = [10_000, 100_000, 300_000, 1_000_000, usize::MAX];
+    for stop in stops.map(|stop| stop.min(count)) {
+        let start = Instant::now();
+        while held < stop {
+            let room = servers.len() * each - held;
+            if room == 0 {
+                let server = Server::start(connections.who, false)?;
+                resident += server.used().resident;
+                servers.push(server);
+                continue;
+            }
+            let server = servers.last().expect("there is one").address;
+            let wanted = room.min(stop - held);
+            let address = 1 + idle.len() * ADDRESSES;
+            let mut more = Idle::start(server, wanted, address, connections.spare)?;
+            let got = more.held()?;
+            idle.push(more);
+            held += got;
+            if got < wanted {
+                break;
+            }
+        }
+        connecting += start.elapsed();
+        if held > 0 {
+            let used: u64 = servers.iter().map(|server| server.used().resident).sum();
+            report.line(&format!(
+                "| {held} | {} B | {} B | {:.0} | {} |",
+                meminfo("Slab:").saturating_sub(slab) / held as u64,
+                used.saturating_sub(resident) / held as u64,
+                held as f64 / connecting.as_secs_f64(),
+                latencies(&round_trips(&active)?)
+            ));
+        }
+        if held < stop {
+            report.line(&format!(
+                "\nNo more: {} MiB are to be spared.",
+                connections.spare
+            ));
+        }
+        if held < stop || stop == count {
+            break;
+        }
+    }
+    fs::create_dir_all(&connections.into)?;
+    fs::write(connections.into.join("connections.md"), report.0)
+}
+
+/// What is printed, and kept for the file.
+#[derive(Default)]
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, line: &str) {
+        println!("{line}");
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    /// Raises what can be raised, and says what cannot. Returns how many connections there can be, and how many of them in one
+    /// process.
+    fn limits(&mut self, connections: &Connections) -> (usize, usize) {
+        self.line("# Idle connections\n");
+        // Each process has one end of every connection, the system has both.
+        let ends = connections.count + connections.active + OTHERS;
+        for (path, needed) in [
+            ("/proc/sys/fs/nr_open", ends as u64),
+            ("/proc/sys/fs/file-max", 2 * ends as u64),
+        ] {
+            let now = machine::number_in(path).unwrap_or(0);
+            if now < needed {
+                self.line(&match fs::write(path, needed.to_string()) {
+                    Ok(()) => format!("Raised {path} from {now} to {needed}.\n"),
+                    Err(error) => {
+                        format!("Could not raise {path} from {now} to {needed}: {error}.\n")
+                    }
+                });
+            }
+        }
+        let descriptors = machine::raise_descriptor_limit() as usize;
+        let each = descriptors.saturating_sub(connections.active + OTHERS);
+        if each < connections.count {
+            self.line(&format!(
+                "Could not raise RLIMIT_NOFILE from {descriptors}: several processes hold {each} connections each.\n"
+            ));
+        }
+        let system = machine::number_in("/proc/sys/fs/file-max").unwrap_or(u64::MAX) as usize;
+        let count = connections.count.min(system / 2 - OTHERS);
+        if count < connections.count {
+            self.line(&format!("The system has no more than {system} files.\n"));
+        }
+        (count, each)
+    }
+}
+
+/// A process that holds connections.
+pub struct Idle(Helper);
+
+impl Idle {
+    pub fn start(server: SocketAddr, count: usize, address: usize, spare: u64) -> io::Result<Idle> {
+        let server = server.to_string();
+        let [count, address] = [count, address].map(|number| number.to_string());
+        Ok(Idle(Helper::start([
+            "hold",
+            "--server",
+            &server,
+            "--count",
+            &count,
+            "--address",
+            &address,
+            "--spare",
+            &spare.to_string(),
+        ])?))
+    }
+
+    /// Waits until it holds them all, or as many as there is memory for.
+    pub fn held(&mut self) -> io::Result<usize> {
+        Ok(self.0.number()? as usize)
+    }
+}
+
 /// Connections from one address: less than it has ports, because a search for the last free ones takes long.
 const PER_ADDRESS: usize = 20_000;
 
-/// Connections between two looks at how it goes.
+/// Addresses of one process, at most.
+const ADDRESSES: usize = 256;
+
+/// Connections between two looks at memory, and less than a server's queue.
 const STEP: usize = 1000;
 
-pub fn run(connections: &Connections) -> io::Result<()> {
+/// Connects, prints how many connections there are, and holds them.
+pub fn hold(hold: &Hold) -> io::Result<Infallible> {
+    machine::die_with_the_parent();
     machine::stay_on(machine::LOAD);
-    let mut report = String::new();
-    let (count, notes) = allowed(connections.count, connections.active);
-    for note in &notes {
-        println!("{note}");
+    machine::raise_descriptor_limit();
+    let mut held = Vec::with_capacity(hold.count);
+    while held.len() < hold.count && meminfo("MemAvailable:") > hold.spare << 20 {
+        for _ in 0..STEP.min(hold.count - held.len()) {
+            let address = hold.address + held.len() / PER_ADDRESS;
+            held.push(connect(address, hold.server)?);
+        }
+        settle(hold.server)?;
     }
-    let server = Server::start(connections.who, false)?;
-    let active = (0..connections.active)
-        .map(|_| connect(0, server.address))
-        .collect::<io::Result<Vec<_>>>()?;
-    settle(server.address)?;
-
-    let heading = format!(
-        "| connections on {} | kernel, both ends | server, user | client, user | a second | median | p99 | p99.9 |\n\
-         |---:|---:|---:|---:|---:|---:|---:|---:|",
-        connections.who.name()
-    );
-    println!("{heading}");
-    let _ = writeln!(report, "{heading}");
-    let mut idle = Vec::with_capacity(count);
-    let (before, mut connecting) = (Memory::now(&server), Duration::ZERO);
-    let mut next = 0;
+    println!("{}", held.len());
     loop {
-        if idle.len() == next || idle.len() == count {
-            let line = line(
-                &idle,
-                &before,
-                &Memory::now(&server),
-                connecting,
-                &round_trips(&active)?,
-            );
-            println!("{line}");
-            let _ = writeln!(report, "{line}");
-            next = (next * 10).max(10_000);
-        }
-        if idle.len() == count {
-            break;
-        }
-        if available() < connections.spare << 20 {
-            let note = format!(
-                "Stopped at {}: {} MiB are to be spared.",
-                idle.len(),
-                connections.spare
-            );
-            println!("{note}");
-            let _ = writeln!(report, "\n{note}");
-            break;
-        }
-        let start = Instant::now();
-        for _ in 0..STEP.min(count - idle.len()) {
-            idle.push(connect(1 + idle.len() / PER_ADDRESS, server.address)?);
-        }
-        settle(server.address)?;
-        connecting += start.elapsed();
+        std::thread::park();
     }
-    fs::create_dir_all(&connections.into)?;
-    let notes = notes.join("\n\n");
-    fs::write(
-        connections.into.join("connections.md"),
-        format!("# Idle connections\n\n{notes}\n\n{report}"),
-    )
 }
 
-/// How many connections the limits allow after all has been raised that can be, and what was done for it.
-fn allowed(count: usize, active: usize) -> (usize, Vec<String>) {
-    let mut notes = Vec::new();
-    // Each process has one end of every connection, the system has both.
-    let mine = (count + active + 100) as u64;
-    for (path, needed) in [
-        ("/proc/sys/fs/nr_open", mine),
-        ("/proc/sys/fs/file-max", 2 * mine),
-    ] {
-        let now = machine::number_in(path).unwrap_or(0);
-        if now < needed {
-            notes.push(match fs::write(path, needed.to_string()) {
-                Ok(()) => format!("Raised {path} from {now} to {needed}."),
-                Err(error) => format!("Could not raise {path} from {now} to {needed}: {error}."),
-            });
-        }
-    }
-    let descriptors = machine::raise_descriptor_limit();
-    notes.push(format!("Descriptors for each process: {descriptors}."));
-    let system = machine::number_in("/proc/sys/fs/file-max").unwrap_or(u64::MAX);
-    let room = descriptors
-        .min(system / 2)
-        .saturating_sub(active as u64 + 100) as usize;
-    if room < count {
-        notes.push(format!(
-            "**{room} connections instead of {count}: the limits allow no more.**"
-        ));
-    }
-    (count.min(room), notes)
-}
-
-/// A connection from the nth loopback address after the first.
+/// A connection from one of the loopback addresses.
 fn connect(address: usize, server: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // Reset when closed: a million connections must not linger when this ends.
@@ -153,9 +245,9 @@ fn connect(address: usize, server: SocketAddr) -> io::Result<Socket> {
 
 fn bind_address_no_port(socket: &Socket) {
     let on: libc::c_int = 1;
-    let fd = std::os::fd::AsRawFd::as_raw_fd(socket);
     let (option, len) = (libc::IP_BIND_ADDRESS_NO_PORT, size_of_val(&on) as u32);
-    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, option, (&raw const on).cast(), len) };
+    let (fd, on) = (socket.as_raw_fd(), (&raw const on).cast());
+    unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, option, on, len) };
 }
 
 /// Sends a message on one connection after another, each time waiting for the answer.
@@ -175,57 +267,6 @@ fn round_trips(active: &[Socket]) -> io::Result<Histogram<u64>> {
     Ok(histogram)
 }
 
-/// What is in use, in bytes.
-struct Memory {
-    /// Of the kernel, in slabs: sockets, files, entries of epoll.
-    kernel: u64,
-    server: u64,
-    client: u64,
-}
-
-impl Memory {
-    fn now(server: &Server) -> Memory {
-        Memory {
-            kernel: meminfo("Slab:"),
-            server: server.used().resident,
-            client: machine::used(std::process::id()).resident,
-        }
-    }
-}
-
-fn available() -> u64 {
-    meminfo("MemAvailable:")
-}
-
-fn meminfo(field: &str) -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let value = text.lines().find_map(|line| line.strip_prefix(field));
-    let kibibytes = value.and_then(|value| value.trim().split(' ').next()?.parse().ok());
-    kibibytes.map_or(0, |kibibytes: u64| kibibytes << 10)
-}
-
-fn line(
-    idle: &[Socket],
-    before: &Memory,
-    now: &Memory,
-    connecting: Duration,
-    round_trips: &Histogram<u64>,
-) -> String {
-    let count = idle.len();
-    if count == 0 {
-        return format!("| 0 | | | | | {} |", latencies(round_trips));
-    }
-    let each = |now: u64, before: u64| now.saturating_sub(before) / count as u64;
-    format!(
-        "| {count} | {} B | {} B | {} B | {:.0} | {} |",
-        each(now.kernel, before.kernel),
-        each(now.server, before.server),
-        each(now.client, before.client),
-        count as f64 / connecting.as_secs_f64(),
-        latencies(round_trips)
-    )
-}
-
 fn latencies(round_trips: &Histogram<u64>) -> String {
     let at = |quantile| round_trips.value_at_quantile(quantile) as f64 / 1000.0;
     format!(
@@ -234,4 +275,12 @@ fn latencies(round_trips: &Histogram<u64>) -> String {
         at(0.99),
         at(0.999)
     )
+}
+
+/// A field of the kernel's account of memory, in bytes.
+fn meminfo(field: &str) -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = value.and_then(|value| value.trim().split(' ').next()?.parse().ok());
+    kibibytes.map_or(0, |kibibytes: u64| kibibytes << 10)
 }

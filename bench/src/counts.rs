@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -185,10 +186,15 @@ const MESSAGES: u32 = 1000;
 
 impl Counter {
     /// What one message costs, by name; nothing if the program is not installed.
-    fn per_message(&self, who: Who, shape: Shape) -> io::Result<Option<BTreeMap<String, f64>>> {
+    fn per_message(
+        &self,
+        program: &Path,
+        who: Who,
+        shape: Shape,
+    ) -> io::Result<Option<BTreeMap<String, f64>>> {
         let (Some(short), Some(mut long)) = (
-            self.count(who, MESSAGES, shape)?,
-            self.count(who, 2 * MESSAGES, shape)?,
+            self.count(program, who, MESSAGES, shape)?,
+            self.count(program, who, 2 * MESSAGES, shape)?,
         ) else {
             return Ok(None);
         };
@@ -200,6 +206,7 @@ impl Counter {
 
     fn count(
         &self,
+        program: &Path,
         who: Who,
         messages: u32,
         shape: Shape,
@@ -210,7 +217,7 @@ impl Counter {
         command
             .args(others)
             .arg(format!("{last}{}", file.display()));
-        command.arg(std::env::current_exe()?).arg("echo");
+        command.arg(program).arg("echo");
         command.args([
             "--who",
             &who.argument(),
@@ -258,28 +265,54 @@ impl Shape {
     }
 }
 
-/// The user instructions of a message.
-pub fn instructions() -> io::Result<()> {
-    count(&CALLGRIND, "instructions", |counts| counts.values().sum())
+/// The user instructions of a message; with link-time optimization too, if wanted.
+pub fn instructions(lto: bool) -> io::Result<()> {
+    let sum = |counts: &BTreeMap<String, f64>| counts.values().sum();
+    let program = std::env::current_exe()?;
+    count(&CALLGRIND, &program, "", "instructions", sum)?;
+    if lto {
+        let program = built_with_lto(&program)?;
+        count(&CALLGRIND, &program, "LTO, ", "instructions", sum)?;
+    }
+    Ok(())
+}
+
+/// Builds this program in the profile `lto`, beside the one that runs.
+fn built_with_lto(program: &Path) -> io::Result<PathBuf> {
+    println!("Building with link-time optimization, which takes a while.");
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--quiet", "--profile", "lto", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .status()?;
+    if !status.success() {
+        return Err(io::Error::other("cargo build --profile lto failed"));
+    }
+    let (folder, name) = (program.parent(), program.file_name());
+    let target = folder
+        .and_then(Path::parent)
+        .expect("target/release/litio-bench");
+    Ok(target.join("lto").join(name.expect("a program has a name")))
 }
 
 /// The system calls of a message.
 pub fn system_calls() -> io::Result<()> {
     const CLIENT: f64 = 2.0; // its write and its read
-    count(&STRACE, "calls", |counts| {
-        counts.values().sum::<f64>() - CLIENT
-    })
+    let sum = |counts: &BTreeMap<String, f64>| counts.values().sum::<f64>() - CLIENT;
+    count(&STRACE, &std::env::current_exe()?, "", "calls", sum)
 }
 
 fn count(
     counter: &Counter,
-    unit: &'static str,
+    program: &Path,
+    prefix: &str,
+    unit: &str,
     sum: fn(&BTreeMap<String, f64>) -> f64,
 ) -> io::Result<()> {
     for shape in SHAPES {
-        let mut row = Row::new(&shape.name(), unit, Who::all().iter().map(|who| who.name()));
+        let name = format!("{prefix}{}", shape.name());
+        let mut row = Row::new(&name, unit, Who::all().iter().map(|who| who.name()));
         for (at, who) in Who::all().iter().enumerate() {
-            match counter.per_message(*who, shape)? {
+            match counter.per_message(program, *who, shape)? {
                 Some(counts) => row.push(at, sum(&counts)),
                 None => {
                     println!(

@@ -4,7 +4,7 @@
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::{Cell, UnsafeCell};
 use std::convert::Infallible;
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, IntoRawFd};
@@ -32,6 +32,7 @@ type ConnectionCallback = unsafe extern "C" fn(*mut Handle, c_int);
 type Callback = unsafe extern "C" fn(*mut Handle);
 
 unsafe extern "C" {
+    fn uv_version_string() -> *const c_char;
     fn uv_loop_size() -> usize;
     fn uv_loop_init(uv: *mut Loop) -> c_int;
     fn uv_run(uv: *mut Loop, mode: c_int) -> c_int;
@@ -49,6 +50,11 @@ unsafe extern "C" {
     fn uv_async_send(handle: *mut Handle) -> c_int;
     fn uv_timer_init(uv: *mut Loop, handle: *mut Handle) -> c_int;
     fn uv_timer_start(handle: *mut Handle, fired: Callback, millis: u64, repeat: u64) -> c_int;
+}
+
+pub fn version() -> Option<String> {
+    let version = unsafe { CStr::from_ptr(uv_version_string()) };
+    Some(version.to_string_lossy().into_owned())
 }
 
 const ASYNC: c_int = 1;

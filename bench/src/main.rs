@@ -11,6 +11,7 @@ mod charts;
 mod connections;
 mod counts;
 mod engine;
+mod helper;
 #[cfg(libuv)]
 mod libuv;
 #[cfg(not(libuv))]
@@ -26,13 +27,12 @@ mod tcp;
 mod udp;
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
 use measure::Rounds;
-use report::{Chapter, Machine, Report};
+use report::{Chapter, Machine, Output, Report};
 
 /// Litio, mio, polling, tokio, libuv and raw epoll side by side. Without a command: everything.
 #[derive(Parser)]
@@ -52,14 +52,23 @@ enum Command {
     /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and quinn-udp.
     Udp(Rounds),
     /// User instructions of a server per message, counted by callgrind.
-    Instructions,
+    Instructions {
+        /// Also with link-time optimization: builds the suite once more.
+        #[arg(long)]
+        lto: bool,
+    },
     /// System calls of a server per message, counted by strace.
     SystemCalls,
     /// As many idle connections as the machine has room for, between two processes.
     Connections(connections::Connections),
+    /// Writes tables and charts anew, from results.json.
+    Render(Output),
     /// Serves in a process of its own: what `tcp` starts.
     #[command(hide = true)]
     Serve(server::Serve),
+    /// Holds idle connections in a process of its own: what `tcp` and `connections` start.
+    #[command(hide = true)]
+    Hold(connections::Hold),
     /// Echoes in turns: what `instructions` and `system-calls` run.
     Echo(counts::Echo),
 }
@@ -70,9 +79,8 @@ struct Whole {
     /// A minute instead of some: fewer rounds.
     #[arg(long)]
     quick: bool,
-    /// Where the results go.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
-    into: PathBuf,
+    #[command(flatten)]
+    output: Output,
 }
 
 fn main() -> io::Result<()> {
@@ -86,10 +94,12 @@ fn main() -> io::Result<()> {
         }
         Some(Command::Tcp(length)) => tcp::run(&length),
         Some(Command::Udp(rounds)) => udp::run(rounds.rounds, &rounds.only),
-        Some(Command::Instructions) => counts::instructions(),
+        Some(Command::Instructions { lto }) => counts::instructions(lto),
         Some(Command::SystemCalls) => counts::system_calls(),
         Some(Command::Connections(connections)) => connections::run(&connections),
+        Some(Command::Render(output)) => Report::read(&output)?.write(&output),
         Some(Command::Serve(serve)) => match server::run(&serve)? {},
+        Some(Command::Hold(hold)) => match connections::hold(&hold)? {},
         Some(Command::Echo(echo)) => counts::echo(&echo),
     }
 }
@@ -106,13 +116,17 @@ fn everything(whole: &Whole) -> io::Result<()> {
         only: String::new(),
     };
     let mut chapters = Vec::new();
-    let mut chapter = |title, text, run: &mut dyn FnMut() -> io::Result<()>| {
+    let mut chapter = |title: &str, text: &str, run: &mut dyn FnMut() -> io::Result<()>| {
         println!(
             "\n## {title}\n\n{text}\n\n| | who | | quartiles | ratio |\n|---|---|---:|---|---:|"
         );
         run()?;
         let rows = measure::taken();
-        chapters.push(Chapter { title, text, rows });
+        chapters.push(Chapter {
+            title: title.into(),
+            text: text.into(),
+            rows,
+        });
         io::Result::Ok(())
     };
     chapter(
@@ -120,7 +134,7 @@ fn everything(whole: &Whole) -> io::Result<()> {
         "User instructions of a server per echoed message of 64 bytes, with the C library's, counted by callgrind. A turn of \
          the server answers one connection, or 16 at once; after each message it reads until `WouldBlock`, or takes a short \
          read for the end.",
-        &mut counts::instructions,
+        &mut || counts::instructions(!whole.quick),
     )?;
     chapter(
         "System calls",
@@ -158,8 +172,6 @@ fn everything(whole: &Whole) -> io::Result<()> {
         machine: Machine::new(start.elapsed().as_secs(), whole.quick),
         chapters,
     };
-    report.write(&whole.into)?;
     println!("\n{}", report.markdown());
-    println!("Written to {}.", whole.into.display());
-    Ok(())
+    report.write(&whole.output)
 }

@@ -7,21 +7,21 @@ use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What all contenders of one workload needed, round by round. The first is the limit that the others are held against.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Row {
     pub name: String,
     /// Of the samples, which all mean: less is better.
-    pub unit: &'static str,
+    pub unit: String,
     pub cells: Vec<Cell>,
 }
 
 /// A contender in a row.
-#[derive(Serialize)]
+#[derive(Deserialize, Serialize)]
 pub struct Cell {
-    pub who: &'static str,
+    pub who: String,
     pub samples: Vec<f64>,
     /// To the first contender in the same round.
     pub ratio: Quartiles,
@@ -29,7 +29,7 @@ pub struct Cell {
 }
 
 /// Median and spread.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
 pub struct Quartiles {
     pub low: f64,
     pub median: f64,
@@ -45,16 +45,16 @@ impl Quartiles {
 }
 
 impl Row {
-    pub fn new(name: &str, unit: &'static str, who: impl IntoIterator<Item = &'static str>) -> Row {
-        let cell = |who| Cell {
-            who,
+    pub fn new(name: &str, unit: &str, who: impl IntoIterator<Item = &'static str>) -> Row {
+        let cell = |who: &str| Cell {
+            who: who.into(),
             samples: Vec::new(),
             ratio: Quartiles::default(),
             value: Quartiles::default(),
         };
         Row {
             name: name.into(),
-            unit,
+            unit: unit.into(),
             cells: who.into_iter().map(cell).collect(),
         }
     }

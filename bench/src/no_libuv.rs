@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::measure::Contender;
 
+pub fn version() -> Option<String> {
+    None
+}
+
 pub fn burst(_: usize) -> io::Result<Option<Contender<'static>>> {
     Ok(None)
 }

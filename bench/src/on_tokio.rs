@@ -1,13 +1,13 @@
 //! tokio, on mio: a task for each connection, on a runtime of one thread.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,6 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::Notify;
-use tokio::task::LocalSet;
 
 use crate::counts::Turns;
 use crate::measure::Contender;
@@ -24,7 +23,7 @@ use crate::server::BUFFER;
 pub const NAME: &str = "tokio";
 
 fn runtime() -> io::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().build()
+    runtime::Builder::new_current_thread().enable_io().build()
 }
 
 pub fn serve(listener: TcpListener, once: bool) -> io::Result<Infallible> {
@@ -63,42 +62,39 @@ fn poll_answer(stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Re
 /// The server of [`crate::counts`].
 pub struct Counted {
     runtime: Runtime,
-    tasks: LocalSet,
-    answered: Rc<Cell<usize>>,
-    all_answered: Rc<Notify>,
+    answers: Arc<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    count: AtomicUsize,
+    all_given: Notify,
 }
 
 impl Turns for Counted {
     fn new(streams: Vec<std::net::TcpStream>, _: bool) -> io::Result<Counted> {
-        let (runtime, tasks) = (runtime()?, LocalSet::new());
-        let (answered, all_answered) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()));
-        let (inside, connections) = (runtime.enter(), streams.len());
+        let (runtime, answers) = (runtime()?, Arc::<Answers>::default());
+        let inside = runtime.enter();
+        let connections = streams.len();
         for stream in streams {
             let mut stream = TcpStream::from_std(stream)?;
-            let (answered, all_answered) = (Rc::clone(&answered), Rc::clone(&all_answered));
-            tasks.spawn_local(async move {
+            let answers = Arc::clone(&answers);
+            tokio::spawn(async move {
                 while answer(&mut stream).await.is_ok() {
-                    answered.set(answered.get() + 1);
-                    if answered.get() == connections {
-                        all_answered.notify_one();
+                    if answers.count.fetch_add(1, Ordering::Relaxed) + 1 == connections {
+                        answers.all_given.notify_one();
                     }
                 }
             });
         }
         drop(inside);
-        Ok(Counted {
-            runtime,
-            tasks,
-            answered,
-            all_answered,
-        })
+        Ok(Counted { runtime, answers })
     }
 
     #[inline(never)]
     fn serve_what_is_ready(&mut self) -> io::Result<usize> {
-        self.tasks
-            .block_on(&self.runtime, self.all_answered.notified());
-        Ok(self.answered.take())
+        self.runtime.block_on(self.answers.all_given.notified());
+        Ok(self.answers.count.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -129,7 +125,9 @@ pub fn ping_pong() -> io::Result<Option<Contender<'static>>> {
 }
 
 pub fn timeout(asked: Duration) -> io::Result<Option<Contender<'static>>> {
-    let runtime = runtime()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     Ok(Some(Contender::timed(NAME, move |iterations| {
         runtime.block_on(async {
             let mut late = Duration::ZERO;

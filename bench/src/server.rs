@@ -10,6 +10,7 @@ use std::os::fd::AsRawFd;
 use clap::{Args, ValueEnum};
 
 use crate::engine::{Engine, OnLitio, OnMio, OnPolling, Raw, loopback};
+use crate::helper::Helper;
 use crate::{machine, on_tokio};
 
 /// Who serves.
@@ -56,7 +57,7 @@ pub struct Serve {
     #[arg(long)]
     processor: usize,
     /// Close each connection after the first answer.
-    #[arg(long)]
+    #[arg(long, action = clap::ArgAction::Set)]
     once: bool,
 }
 
@@ -145,44 +146,41 @@ fn answer(mut stream: impl Read + Write, buffer: &mut [u8], once: bool) -> io::R
     }
 }
 
-/// A server's process, killed when dropped.
+/// A server's process.
 pub struct Server {
     pub who: Who,
     pub address: SocketAddr,
-    child: std::process::Child,
+    helper: Helper,
 }
 
 impl Server {
     pub fn start(who: Who, once: bool) -> io::Result<Server> {
-        let mut command = std::process::Command::new(std::env::current_exe()?);
-        command.args(["serve", "--who", &who.argument()]);
-        command.args(["--processor", &machine::SERVER.to_string()]);
-        if once {
-            command.arg("--once");
-        }
-        let mut child = command.stdout(std::process::Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        io::BufRead::read_line(&mut io::BufReader::new(output), &mut line)?;
-        let port: u16 = line.trim().parse().map_err(io::Error::other)?;
+        let (name, processor, once) = (
+            who.argument(),
+            machine::SERVER.to_string(),
+            once.to_string(),
+        );
+        let mut helper = Helper::start([
+            "serve",
+            "--who",
+            &name,
+            "--processor",
+            &processor,
+            "--once",
+            &once,
+        ])?;
+        let port = helper.number()? as u16;
         let address = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));
         Ok(Server {
             who,
             address,
-            child,
+            helper,
         })
     }
 
     /// What it has used so far.
     pub fn used(&self) -> machine::Used {
-        machine::used(self.child.id())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.helper.used()
     }
 }
 

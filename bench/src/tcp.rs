@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use crate::connections::Idle;
 use crate::engine::{Engine, Raw};
 use crate::machine;
 use crate::measure::{Row, turns};
@@ -41,9 +42,8 @@ pub fn run(length: &Length) -> io::Result<()> {
         }
     }
     length.measure("connect, request, close", churn(16, 64))?;
-    // All servers hold theirs at the same time, and this process all of them.
-    let idle = 10_000.min(descriptors as usize / 2 / Who::all().len());
-    let name = format!("echo, 64 B, 64 connections active, {idle} idle");
+    let idle = 10_000.min(descriptors as usize / 2);
+    let name = format!("echo, 64 active among {idle} idle, 64 B");
     length.measure(&name, echo(64, 64, idle))
 }
 
@@ -118,8 +118,7 @@ struct Client {
     connections: Vec<Option<TcpStream>>,
     /// How much of the answer is here.
     answered: Vec<usize>,
-    /// Only held.
-    _idle: Vec<TcpStream>,
+    idle: Option<Idle>,
     idle_bytes: f64,
     buffer: Vec<u8>,
 }
@@ -132,7 +131,7 @@ impl Client {
             epoll: Raw::new()?,
             connections: (0..load.connections).map(|_| None).collect(),
             answered: vec![0; load.connections],
-            _idle: Vec::new(),
+            idle: None,
             idle_bytes: 0.0,
             buffer: vec![7; BUFFER],
         };
@@ -144,17 +143,12 @@ impl Client {
         }
         if load.idle > 0 {
             let before = client.server.used().resident;
-            for at in 0..load.idle {
-                client
-                    ._idle
-                    .push(TcpStream::connect(client.server.address)?);
-                if at % 1000 == 0 {
-                    settle(client.server.address)?; // so that the queue of those who wait to be accepted does not overflow
-                }
-            }
-            settle(client.server.address)?;
+            let mut idle = Idle::start(client.server.address, load.idle, 0, 0)?;
+            let held = idle.held()?;
+            assert_eq!(held, load.idle, "all are held");
             let grown = client.server.used().resident - before;
-            client.idle_bytes = grown as f64 / load.idle as f64;
+            client.idle_bytes = grown as f64 / held as f64;
+            client.idle = Some(idle);
         }
         Ok(client)
     }
