@@ -45,8 +45,8 @@ const CHARTS: [Chart; 4] = [
     },
     Chart {
         file: "instructions.svg",
-        title: "User instructions of a server per echoed message (less is better)",
-        shows: |_, row| row.unit == "instructions",
+        title: "User instructions of a server per echoed message, logarithmic (less is better)",
+        shows: |_, row| row.unit == "instructions" && !row.name.starts_with("LTO"),
         what: |cell| cell.value,
         scale: Scale::Logarithmic,
     },
@@ -92,13 +92,13 @@ impl Chart {
         area.fill(&WHITE)?;
         text(&area, (WIDTH / 2, 20), self.title, 16, HPos::Center)?;
 
-        let values = || rows.iter().flat_map(|row| row.cells.iter().map(self.what));
-        let longest = values().map(|value| value.high).fold(0.0, f64::max);
-        let shortest = values()
-            .map(|value| value.low)
-            .fold(longest, f64::min)
-            .max(0.001);
+        // Scaled by the medians: where the machine was disturbed, a whisker ends with the chart.
+        let medians = rows.iter().flat_map(|row| &row.cells);
+        let medians = medians.map(|cell| (self.what)(cell).median);
+        let longest = medians.clone().fold(0.0, f64::max) * 1.1;
+        let shortest = medians.fold(longest, f64::min).max(0.001);
         let position = |value: f64| {
+            let value = value.min(longest);
             let part = match self.scale {
                 Scale::Linear => value / longest,
                 // The shortest bar is still seen.
@@ -135,7 +135,8 @@ impl Chart {
         let digits = match median {
             100.0.. => 0,
             10.0.. => 1,
-            _ => 2,
+            0.1.. => 2,
+            _ => 3,
         };
         let value = format!("{median:.digits$}");
         text(
