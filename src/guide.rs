@@ -17,8 +17,9 @@
 //! 9. [Several threads](threads).
 //! 10. [Short reads](short_reads): how to spare the call that only says `WouldBlock`.
 //! 11. [Datagrams](datagrams): many UDP datagrams per call, and when it pays.
-//! 12. [Portability](portability): what differs from system to system.
-//! 13. [Coming from mio](migrating).
+//! 12. [Scaling out](scaling_out): when one thread, or one machine, is no longer enough.
+//! 13. [Portability](portability): what differs from system to system.
+//! 14. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
 //! `unix_chat`, `custom_source`, `thread_per_core`, `pass_listener`.
@@ -866,6 +867,127 @@ pub mod short_reads {}
 /// **A network device** may lack what offload needs. Litio notices the refusal, sends what was
 /// refused one by one, and stops trying where it is hopeless; `max_segments` is 1 from then on.
 pub mod datagrams {}
+
+/// Scaling out: when one thread, or one machine, is no longer enough.
+///
+/// A `Poll` does not grow slower with what it holds: 64 active connections cost the same beside
+/// 10,000 idle ones as without them, and an idle connection costs Litio nothing but your own
+/// record of it. What it costs the kernel, and what a round trip among a million others takes,
+/// `cargo run --release -- connections` in `bench/` measures on your machine.
+///
+/// # Limits that come first
+///
+/// Each connection is a descriptor. On Linux, `RLIMIT_NOFILE` limits a process (raise the soft
+/// limit to the hard one at the start of the program; the service manager sets the hard one),
+/// `fs.nr_open` limits that limit, and `fs.file-max` the whole system. When they run out, `accept`
+/// answers `EMFILE` or `ENFILE`: see [Draining](draining). A burst of new connections waits in the
+/// listener's queue, which is as long as `listen` asked and `net.core.somaxconn` allows. A *client*
+/// has one port for each connection to the same address and port (`net.ipv4.ip_local_port_range`);
+/// more need another source address.
+///
+/// # One `Poll` for each processor
+///
+/// One loop serves one processor. For more, run a thread with its own `Poll` on each, and let the
+/// kernel hand out the connections: with `SO_REUSEPORT` each thread has a listener of its own on
+/// the same port, and nothing is shared.
+///
+/// ```
+/// # #[cfg(target_os = "linux")]
+/// # fn main() -> std::io::Result<()> {
+/// use litio::net::TcpListener;
+/// use litio::{Events, Interest, Poll, Token};
+/// use socket2::{Domain, Socket, Type};
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use std::time::Duration;
+///
+/// /// One of several listeners on the same address.
+/// fn shared_listener(address: SocketAddr) -> io::Result<TcpListener> {
+///     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+///     socket.set_reuse_port(true)?; // before `bind`, on all of them
+///     socket.bind(&address.into())?;
+///     socket.listen(1024)?;
+///     socket.set_nonblocking(true)?;
+///     Ok(TcpListener::from_std(socket.into()))
+/// }
+///
+/// let first = shared_listener("127.0.0.1:0".parse().unwrap())?;
+/// let address = first.local_addr()?;
+/// let second = shared_listener(address)?;
+///
+/// // Each thread has one of them, and its own `Poll`. Here both take turns.
+/// let mut threads = Vec::new();
+/// for mut listener in [first, second] {
+///     let poll = Poll::new()?;
+///     poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
+///     threads.push((poll, listener));
+/// }
+/// # let clients: Vec<_> = (0..32).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+/// let (mut events, mut accepted) = (Events::with_capacity(8), [0, 0]);
+/// while accepted.iter().sum::<i32>() < 32 {
+///     for ((poll, listener), accepted) in threads.iter_mut().zip(&mut accepted) {
+///         poll.poll(&mut events, Some(Duration::from_millis(1)))?;
+///         while listener.accept().is_ok() {
+///             *accepted += 1;
+///         }
+///     }
+/// }
+/// println!("{accepted:?}"); // about half of them each
+/// # drop(clients);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(target_os = "linux"))] fn main() {}
+/// ```
+///
+/// To know before you build on it:
+///
+/// - The kernel chooses by a hash of addresses and ports, not by load. With many connections that
+///   evens out; a few heavy ones do not. Where they are few, let one thread accept and hand out
+///   ([Several threads](threads)).
+/// - A connection belongs to its listener as soon as it is established. If that listener closes
+///   before it has accepted it, the connection is reset, unless `net.ipv4.tcp_migrate_req` moves it
+///   to another. To restart without loss, hand the listener over (`examples/pass_listener.rs`).
+/// - All sockets of the group must belong to one user. On macOS and the BSDs the option exists, but
+///   does not spread connections; FreeBSD's `SO_REUSEPORT_LB` does. Windows has nothing like it.
+/// - For UDP it works alike: datagrams with the same addresses and ports reach the same socket. A
+///   protocol whose peers change addresses, like QUIC, must route by its own connection numbers.
+///
+/// # Keeping a connection on its processor
+///
+/// A packet is worked on by the processor that the network card's queue interrupts. It is best if
+/// the thread that reads runs there too:
+///
+/// - Pin each thread (`sched_setaffinity`), and set `SO_INCOMING_CPU` on its listener
+///   (`Socket::set_cpu_affinity` in socket2): of a group, the listener with the processor of the
+///   packet is then preferred. (From Linux 4.6 on, until it was mended at the end of 2022, the
+///   kernel ignored this within a group.)
+/// - Or attach a program of two instructions to the group with `SO_ATTACH_REUSEPORT_CBPF`: load the
+///   processor's number, return it. The result is the index of the listener in the group, in the
+///   order in which they began to listen. With eBPF the choice can depend on anything.
+/// - Spread the card's interrupts over the same processors (`/proc/irq/*/smp_affinity`), one queue
+///   for each. Where the card has fewer queues, receive packet steering (`rps_cpus`) does it in
+///   software.
+///
+/// None of this can be seen on loopback, where sender and receiver share the work: measure with
+/// real network cards before you keep it.
+///
+/// # Beyond the machine
+///
+/// Litio ends here, but a design should not:
+///
+/// - **DNS or anycast** spreads clients over places, coarsely and slowly.
+/// - **A balancer of packets** (IPVS, or routers with equal-cost paths and consistent hashing)
+///   spreads connections over machines without looking into them, and sees only one direction of
+///   the traffic. It breaks connections when the set of machines changes, unless it hashes
+///   consistently or remembers.
+/// - **A proxy** (HAProxy, Envoy, nginx) ends connections and opens its own. It can balance by load
+///   and by request, retry, and speak TLS, for the price of every byte passing twice. The peer's
+///   address then comes in a header, or in front of the bytes (PROXY protocol).
+///
+/// What makes a server easy to put behind any of them: it says when it is full by not accepting, it
+/// can be told to finish (close the listener, let connections end, then leave), and it keeps nothing
+/// about a client that another machine could not find again.
+pub mod scaling_out {}
 
 /// Portability: what differs from system to system.
 ///
