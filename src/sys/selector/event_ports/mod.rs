@@ -59,7 +59,7 @@ use super::{Backend, Knocked, SelectorId, Tracked};
 use crate::events::{Event, Room};
 use crate::interest::Interest;
 use crate::readiness::Readiness;
-use crate::sys::check;
+use crate::sys::{check, close_on_exec};
 use crate::token::Token;
 
 #[cfg(all(test, target_os = "linux"))]
@@ -119,8 +119,7 @@ impl Backend for EventPorts {
         let fd = check(unsafe { os::port_create() })?;
         // SAFETY: the call above made this descriptor, and nobody else has it.
         let port = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: F_SETFD takes an int.
-        check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        close_on_exec(&port)?;
         Ok(EventPorts {
             port,
             id: SelectorId::unique(),
