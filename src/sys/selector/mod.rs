@@ -9,6 +9,8 @@ mod backend;
 #[allow(dead_code)] // `Silent`, where there is something better
 mod knocker;
 mod registration;
+#[allow(dead_code)] // epoll needs none
+mod rest;
 mod timeout;
 
 pub(crate) use backend::{Backend, Knocked, SelectorId};

@@ -36,7 +36,7 @@
 //!
 //! * Timeouts are whole milliseconds.
 //! * A paced source that is drained, but ready again before the next `select`, looks like one that
-//!   nobody drains, and its events come ever slower. Nothing in poll(2) tells the two apart.
+//!   nobody drains: see [`rest`](super::rest).
 //! * A descriptor that was closed while registered answers POLLNVAL. Its entry is dropped, as epoll
 //!   does: nothing is reported, and the number can be registered again. If the number has been
 //!   taken by something else before the next `select`, that is polled in its place, and a
@@ -318,6 +318,7 @@ impl Buffer {
             let entry = table.entry(fd);
             entry.place = NOWHERE;
             entry.is_changed = false;
+            entry.end_paces();
             table.note_change(fd);
             table.pace(fd);
         }
@@ -414,6 +415,7 @@ mod tests {
 
     use super::super::PollKnocker;
     use super::super::knocker::Silent;
+    use super::super::pace::Way;
     use super::super::pipe::Pipe;
     use super::super::pollfd::POLLS;
     use super::*;
@@ -630,8 +632,8 @@ mod tests {
             let seen = rig.select(DEADLINE);
             assert!(seen[0].1.contains(Readiness::PRIORITY), "{seen:?}");
             let (seen, polls) = polls_during(|| rig.select_throughout(Duration::from_millis(50)));
-            assert!((1..=8).contains(&seen.len()), "{seen:?}");
-            assert!(polls <= 40, "polled {polls} times");
+            assert!((1..=51).contains(&seen.len()), "{seen:?}");
+            assert!(polls <= 5 * 51, "polled {polls} times");
             let mut byte = [MaybeUninit::uninit()];
             SockRef::from(&ours).recv_out_of_band(&mut byte).unwrap();
             assert_eq!(rig.select_throughout(Duration::from_millis(70)), []);
@@ -639,23 +641,57 @@ mod tests {
         assert_eq!(polls_during(|| rig.select(QUIET)).1, 1);
     }
 
+    /// How long the source of this entry rests after it was reported.
+    fn rest(rig: &Rig<PollKnocker>, source: &impl AsRawFd, way: Way) -> Duration {
+        let mut state = rig.selector.state();
+        state.table.entry(source.as_raw_fd()).rests[way as usize].duration()
+    }
+
     #[test]
     fn a_paced_source_that_stays_ready_is_reported_less_and_less_often() {
         let mut rig = Rig::new();
         let (ours, _theirs) = pair();
+        let start = Instant::now();
         rig.register(&ours, 7, W.paced());
-        let time = Duration::from_millis(400);
-        let (seen, polls) = polls_during(|| rig.select_throughout(time));
-        // At 0, 1, 3, 7, 15, 31, 63, 127, 191, 255, 319 and 383 ms at the earliest.
-        assert!((4..=12).contains(&seen.len()), "{seen:?}");
-        assert!(polls <= 5 * 12, "polled {polls} times");
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+        let mut rested = Duration::ZERO;
+        let (_, polls) = polls_during(|| {
+            for times in 0..140 {
+                rested += Duration::from_millis(1 << (times / 64));
+                assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+                assert!(start.elapsed() >= rested, "{times}");
+            }
+        });
+        // Each: to see it ready still, to sleep, to see that again, to see what else there is.
+        assert!(polls <= 140 * 5, "polled {polls} times");
+        assert_eq!(rest(&rig, &ours, Way::Write), Duration::from_millis(4));
 
         rig.selector
             .reregister(ours.as_raw_fd(), Token(8), W.paced())
             .unwrap();
         assert_eq!(rig.select(Duration::ZERO), [(8, Readiness::WRITABLE)]);
-        let seen = rig.select_throughout(Duration::from_millis(50));
-        assert!((2..=6).contains(&seen.len()), "{seen:?}");
+        assert_eq!(rest(&rig, &ours, Way::Write), Duration::from_millis(1));
+    }
+
+    /// One look in a while that finds it drained is enough.
+    #[test]
+    fn a_paced_source_that_is_seen_drained_rests_no_longer_than_at_first() {
+        let mut rig = Rig::new();
+        let (mut ours, mut theirs) = pair();
+        rig.register(&ours, 7, R.paced());
+        theirs.write_all(b"x").unwrap();
+        for _ in 0..70 {
+            assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        }
+        assert_eq!(rest(&rig, &ours, Way::Read), Duration::from_millis(2));
+        assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+        // Ready again when it is looked at: nobody can tell.
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+        assert_eq!(rest(&rig, &ours, Way::Read), Duration::from_millis(2));
+        assert_eq!(ours.read(&mut [0; 8]).unwrap(), 1);
+        assert_eq!(rig.select(Duration::ZERO), []);
+        assert_eq!(rest(&rig, &ours, Way::Read), Duration::from_millis(1));
     }
 
     #[test]
