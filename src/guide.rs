@@ -896,7 +896,7 @@ pub mod datagrams {}
 /// - kqueue does not notice a double registration in release builds: the second replaces the first.
 ///   All others answer `AlreadyExists`.
 ///
-/// WASI has no wakers, and preview 1 only accepts connections.
+/// WASI has no threads, so that a wake is for the next `poll`; and preview 1 only accepts connections.
 /// `PLATFORMS.md` in the repository says for every platform what differs, and how it is tested
 /// and when it last was.
 ///
