@@ -14,7 +14,7 @@ const QUEUE: Token = Token(0);
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 fn main() -> io::Result<()> {
-    assert!(!cfg!(target_family = "wasm"), "WASI has no threads");
+    // A system without threads (WASI) says so here.
     let workers = (0..thread::available_parallelism()?.get())
         .map(|_| Worker::start())
         .collect::<io::Result<Vec<_>>>()?;

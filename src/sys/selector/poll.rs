@@ -54,14 +54,15 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libc::{c_int, pollfd};
 
 use super::knocker::Knocker;
 use super::pace::Paces;
-use super::pollfd::{Bits, IN, PRI, poll, request};
+use super::pollfd::{Bits, DETECTS, IN, poll, request};
 use super::table::{NOWHERE, Table};
+use super::timeout::Rounds;
 use super::{Backend, Knocked, SelectorId, Tracked, timeout};
 use crate::events::Room;
 use crate::interest::Interest;
@@ -80,13 +81,7 @@ pub(crate) struct Poll<K> {
 impl<K: Knocker> Backend for Poll<K> {
     type Buffer = Buffer;
     type Registration = Tracked<Poll<K>>;
-    const DETECTS: Interest = if PRI == 0 {
-        Interest::READABLE.add(Interest::WRITABLE)
-    } else {
-        Interest::READABLE
-            .add(Interest::WRITABLE)
-            .add(Interest::PRIORITY)
-    };
+    const DETECTS: Interest = DETECTS;
 
     fn new() -> io::Result<Poll<K>> {
         Ok(Poll {
@@ -108,17 +103,13 @@ impl<K: Knocker> Backend for Poll<K> {
         timeout: Option<Duration>,
     ) -> io::Result<Knocked> {
         let places = room.left();
-        let mut left = timeout;
-        let deadline = match timeout {
-            Some(timeout) if !timeout.is_zero() => Instant::now().checked_add(timeout),
-            _ => None, // not at all, or for ever
-        };
+        let mut rounds = Rounds::within(timeout);
         loop {
             let mut state = self.state();
             buffer.follow(&mut state, self.knocker.descriptor());
-            let mut sleep = left;
+            let mut sleep = rounds.left();
             if !buffer.paces.is_idle(&state.table) {
-                sleep = buffer.paces.probe(&mut state.table, &mut room, left)?;
+                sleep = buffer.paces.probe(&mut state.table, &mut room, sleep)?;
                 if room.left() == 0 {
                     return Ok(Knocked::No); // a knock shows in the next `select`
                 }
@@ -150,14 +141,8 @@ impl<K: Knocker> Backend for Poll<K> {
             }
 
             let knocked = knocked?;
-            if knocked == Knocked::Yes || room.left() < places || left == Some(Duration::ZERO) {
+            if knocked == Knocked::Yes || room.left() < places || rounds.are_over() {
                 return Ok(knocked);
-            }
-            if let Some(deadline) = deadline {
-                left = Some(deadline.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(Knocked::No);
-                }
             }
         }
     }
@@ -408,6 +393,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicU64;
     use std::thread;
+    use std::time::Instant;
 
     use socket2::SockRef;
 
@@ -415,7 +401,7 @@ mod tests {
     use super::super::knocker::Silent;
     use super::super::pace::Way;
     use super::super::pipe::Pipe;
-    use super::super::pollfd::POLLS;
+    use super::super::pollfd::{POLLS, PRI};
     use super::*;
     use crate::events::Events;
     use crate::readiness::Readiness;
