@@ -225,7 +225,7 @@ mod tests {
             system: "system".into(),
             backend: "epoll",
             unable: vec![("fine", "no fine timeouts")],
-            otherwise: "not chosen",
+            otherwise: "did not run",
         };
         let log = "running 6 tests\ntest a::one ... ok\nnoise test a::two ... FAILED\n\
                    test a::kqueue::three ... ok\ntest a::four ... ignored, no UDP\ntest result: ok. 1 passed\n";
@@ -243,7 +243,7 @@ mod tests {
             [
                 ("a::fine::five", "no fine timeouts"),
                 ("a::four", "no UDP"),
-                ("a::six", "not chosen")
+                ("a::six", "did not run")
             ]
         );
     }

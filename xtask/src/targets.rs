@@ -69,6 +69,7 @@ const TABLE: &[Target] = &[
     row("x86_64-unknown-openbsd", Port::Kqueue),
     row("x86_64-unknown-dragonfly", Port::Kqueue),
     row("x86_64-pc-solaris", Port::EventPorts),
+    row("sparcv9-sun-solaris", Port::EventPorts),
     row("x86_64-unknown-haiku", Port::OtherUnix),
     row("x86_64-unknown-hurd-gnu", Port::OtherUnix),
     row("x86_64-unknown-fuchsia", Port::OtherUnix),

@@ -91,7 +91,7 @@ pub(crate) fn musl(context: &Context) -> Result<Note, Stop> {
         system: format!("Linux {}", kernel()),
         backend: "epoll",
         unable: Vec::new(),
-        otherwise: "not chosen",
+        otherwise: "did not run",
     };
     place.run(context, suites.clone(), suites, &[])
 }
@@ -125,7 +125,7 @@ fn run(context: &Context, machine: &Machine) -> Result<Note, Stop> {
         system: format!("Linux {}", kernel()),
         backend: "epoll",
         unable: Vec::new(),
-        otherwise: "not chosen",
+        otherwise: "did not run",
     };
     let Some(qemu) = qemu else {
         // The loader and libc stand where Debian put them, not where such programs look.

@@ -46,7 +46,7 @@ fn run_on(
         system: String::new(),
         backend: "epoll",
         unable,
-        otherwise: "not chosen",
+        otherwise: "did not run",
     };
     let skips: Vec<&str> = place.skips().collect();
     pack(&programs, &skips.join(" "), &root)
@@ -229,7 +229,7 @@ cd /tmp
 failed=0
 for program in /t/*; do
   echo \"$program\"
-  timeout 240 $program ARGS || failed=$((failed + 1))
+  timeout 480 $program ARGS || failed=$((failed + 1))
 done
 echo \"GUEST-ENDS $failed\"
 poweroff -f

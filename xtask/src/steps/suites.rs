@@ -39,7 +39,7 @@ fn here<'a>(step: &'a str, backend: &'a str, between: String) -> Place<'a> {
         system: format!("Linux {}{between}", kernel()),
         backend,
         unable: Vec::new(),
-        otherwise: "not chosen",
+        otherwise: "did not run",
     }
 }
 

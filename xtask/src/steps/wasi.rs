@@ -126,7 +126,7 @@ pub(crate) fn p2(context: &Context) -> Result<Note, Stop> {
         system: WASMTIME.replace("==", " "),
         backend: "poll(2)",
         unable,
-        otherwise: "not chosen",
+        otherwise: "did not run",
     };
     place.run(context, tests.clone(), tests, &[])
 }

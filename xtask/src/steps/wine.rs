@@ -56,7 +56,7 @@ pub(crate) fn wine(context: &Context) -> Result<Note, Stop> {
         system: format!("Wine {}", tools::version(context, "wine")?),
         backend: "AFD",
         unable: Vec::new(),
-        otherwise: "not chosen",
+        otherwise: "did not run",
     };
     let suites = on_wine(suites(context.cargo()));
     let suites = place.run(context, suites.clone(), suites, &[])?;
