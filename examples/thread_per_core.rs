@@ -14,10 +14,10 @@ const QUEUE: Token = Token(0);
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 fn main() -> io::Result<()> {
+    // A system without threads (WASI) says so here.
     let workers = (0..thread::available_parallelism()?.get())
         .map(|_| Worker::start())
         .collect::<io::Result<Vec<_>>>()?;
-
     let (mut poll, mut events) = (Poll::new()?, Events::with_capacity(8));
     let mut listener = TcpListener::bind("127.0.0.1:0".parse().expect("an address"))?;
     poll.registry()

@@ -654,7 +654,7 @@ pub mod closing {}
 /// `unix::SourceFd` registers a descriptor that belongs to somebody else. Litio sees nothing of its
 /// I/O then. On epoll and kqueue that makes no difference. On the other systems it behaves as if
 /// level-triggered, with limits: what has been reported and is still there is reported again after
-/// 1 ms, then 2 ms, and so on up to 64 ms, until it is reregistered. No readiness is lost, but
+/// 1 ms, and less and less often if it never ceases, down to every 64 ms. No readiness is lost, but
 /// `IoSource` is quicker and costs less.
 ///
 /// # Something without a descriptor
@@ -996,11 +996,11 @@ pub mod scaling_out {}
 ///
 /// | selector | systems | edges come from | `SourceFd` |
 /// |---|---|---|---|
-/// | epoll | Linux, Android, Redox | the kernel | exact |
+/// | epoll | Linux, Android | the kernel | exact |
 /// | kqueue | Apple, the BSDs | the kernel | exact |
-/// | event ports | Solaris | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
-/// | poll(2) | other Unixes, WASI preview 2 | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
-/// | AFD | Windows | Litio, on `WouldBlock` | does not exist |
+/// | event ports | Solaris, illumos | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
+/// | poll(2) | other Unixes, WASI | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
+/// | AFD | Windows | Litio, on `WouldBlock` | `SourceSocket`: repeats, 1 to 64 ms |
 ///
 /// | selector | timeouts, never rounded down | more directions | is a descriptor |
 /// |---|---|---|---|
@@ -1018,8 +1018,8 @@ pub mod scaling_out {}
 /// - kqueue does not notice a double registration in release builds: the second replaces the first.
 ///   All others answer `AlreadyExists`.
 ///
-/// illumos has epoll and event ports, WASI preview 1 has a call of its own and no wakers.
-/// `PLATFORMS.md` in the repository says which one serves, and for every platform how it is tested
+/// WASI has no threads, so that a wake is for the next `poll`; and preview 1 only accepts connections.
+/// `PLATFORMS.md` in the repository says for every platform what differs, and how it is tested
 /// and when it last was.
 ///
 /// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` puts poll(2) in the place of epoll: the way

@@ -77,9 +77,7 @@ mod sys;
 mod token;
 #[cfg(unix)]
 pub mod unix;
-#[cfg_attr(target_os = "wasi", allow(dead_code))] // nobody wakes there
 mod wake_state;
-#[cfg_attr(target_os = "wasi", allow(dead_code, unreachable_pub))] // as above
 mod waker;
 #[cfg(target_os = "wasi")]
 pub mod wasi;
@@ -93,7 +91,6 @@ pub use io_source::IoSource;
 pub use poll::Poll;
 pub use registry::Registry;
 pub use token::Token;
-#[cfg(not(target_os = "wasi"))]
 pub use waker::Waker;
 
 /// Events, what they say, and where they come from.

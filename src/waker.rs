@@ -54,9 +54,9 @@ use crate::wake_state::Slot;
 ///
 /// # Platform notes
 ///
-/// Does not exist on WASI, which has neither a second thread to use it nor anything to interrupt a
-/// `poll`. On the Nintendo 3DS, [`Waker::new`] answers
-/// [`Unsupported`](io::ErrorKind::Unsupported).
+/// WASI and the Nintendo 3DS have nothing that interrupts a `poll`. Without threads that matters
+/// little: what was woken before the `poll` is reported by it. With threads, a poller that sleeps
+/// hears of a wake after at most 10 ms.
 ///
 /// # System calls
 ///

@@ -48,12 +48,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let listener = listen(wanted).map_err(|err| format!("cannot listen on {wanted}: {err}"))?;
     let address = listener.local_addr()?;
     let poll = Poll::new()?;
-
     if options.serve.is_some() {
         println!("echoing on {address} until Ctrl-C");
         return Ok(serve(poll, listener)?);
     }
-
+    if cfg!(target_family = "wasm") {
+        return Err("the load needs a second thread, which WASI has not; try --serve".into());
+    }
     let stop = Waker::new(poll.registry(), STOP)?;
     let server = thread::spawn(move || serve(poll, listener));
     load::run(options, address)?;

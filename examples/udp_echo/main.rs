@@ -45,6 +45,9 @@ fn main() {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    if cfg!(target_family = "wasm") {
+        return Err("the load needs a second thread, which WASI has not".into());
+    }
     let socket = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     let address = socket.local_addr()?;
     let poll = Poll::new()?;

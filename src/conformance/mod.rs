@@ -64,9 +64,10 @@ macro_rules! conformance {
                 a_connecting_stream_becomes_writable
                 a_datagram_socket_reports_each_arrival
                 urgent_data_shows_as_priority
-                @not_on_wasi
+                @no_wasi "no second thread"
                 a_source_that_becomes_ready_during_a_poll_ends_it
                 rearm_during_a_poll_takes_effect
+                @no_wasi "bytes arrive a moment after they were sent"
                 readiness_in_both_directions_is_reported
                 no_level_triggered_source_starves_with_room_for_one
                 no_edge_triggered_source_starves_with_room_for_one
@@ -77,7 +78,7 @@ macro_rules! conformance {
                 a_token_never_appears_after_deregister
                 old_token_never_appears_after_reregister
                 a_deregistered_source_may_be_registered_again
-                @not_on_wasi
+                @no_wasi "no second thread"
                 a_token_that_the_backend_uses_too_disturbs_neither
                 deregister_by_another_thread_silences_the_token_at_once
                 reregister_by_another_thread_silences_the_old_token_at_once
@@ -90,7 +91,7 @@ macro_rules! conformance {
                 a_register_that_fails_leaves_no_trace
                 a_reregister_that_fails_leaves_the_registration
                 no_capacity_is_an_error_and_takes_no_event
-                @not_on_wasi
+                @no_wasi "no second thread"
                 register_during_a_poll_takes_effect
                 reregister_during_a_poll_takes_effect
                 deregister_during_a_poll_takes_effect
@@ -103,14 +104,14 @@ macro_rules! conformance {
                 a_timeout_of_zero_reports_what_is_ready
                 a_poll_without_sources_sleeps
                 events_end_the_wait
-                @not_on_wasi
                 a_timeout_never_ends_early_with_a_waker_there
                 a_timeout_of_zero_never_blocks
+                the_spin_budget_counts_against_the_timeout
+                @no_wasi "no second thread"
                 the_longest_timeouts_wait_for_events
                 changes_of_the_set_neither_shorten_nor_restart_the_timeout
                 a_late_knock_neither_shortens_nor_restarts_the_timeout
                 a_knock_ends_the_select_that_runs_or_the_next_one
-                the_spin_budget_counts_against_the_timeout
                 a_spinning_poller_reports_events_and_wakes
             }
             tests! { $backend, modes:
@@ -132,9 +133,10 @@ macro_rules! conformance {
                 a_refused_connection_shows
                 a_stream_at_its_end_is_ready_by_level
                 an_end_that_was_read_is_not_reported_again
-                @not_on_wasi
+                @no_wasi "no resets"
                 a_reset_shows
                 an_end_is_reported_whatever_was_asked_for
+                @no_wasi "no peeking"
                 an_end_that_came_with_data_shows_with_it
             }
             tests! { $backend, transfers:
@@ -142,13 +144,16 @@ macro_rules! conformance {
                 a_full_write_re_arms_nothing
                 errors_re_arm_nothing
                 an_operation_that_is_no_transfer_re_arms_only_when_it_blocked
-                @not_on_wasi
+                @no_wasi "no second thread"
                 a_reader_that_reads_until_it_would_block_gets_everything
                 a_reader_that_stops_at_short_reads_gets_everything
                 a_reader_on_another_thread_gets_everything
                 a_writer_that_waits_for_room_sends_everything
+                @no_wasi "a buffer takes everything"
                 after_a_short_write_room_is_reported
+                @no_wasi "no peeking"
                 a_datagram_that_is_received_leaves_the_next_unreported
+                @no_wasi "a stream that was read in part is reported once more"
                 after_a_short_read_new_data_is_reported
             }
             tests! { $backend, dropping:
@@ -157,44 +162,47 @@ macro_rules! conformance {
                 into_inner_ends_a_tracked_registration
                 sources_outlive_the_poller
                 a_new_poller_is_not_taken_for_one_that_is_gone
-                @not_on_wasi
+                @no_wasi "no second thread"
                 numbers_used_again_by_other_threads_keep_their_registrations
                 a_number_used_again_during_a_poll_has_no_stale_event
+                @no_wasi "no duplicates of descriptors"
                 a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked
                 duplicates_are_sources_of_their_own
             }
             tests! { $backend, wakes:
-                @not_on_wasi
                 a_wake_before_the_poll_is_reported
-                a_wake_ends_the_poll_that_sleeps
                 wakes_coalesce_and_are_reported_once
                 each_waker_has_its_own_token
                 wakers_that_share_a_token_each_have_their_events
-                there_may_be_hundreds_of_wakers
                 wakes_that_do_not_fit_come_with_the_next_polls
-                wakes_leave_a_place_for_io
                 with_room_for_one_wakes_and_io_alternate
                 busy_sources_do_not_starve_wakes
                 wakes_and_io_come_together
                 a_dropped_wakers_token_never_appears
+                a_wake_after_the_poller_is_gone_is_harmless
+                a_poller_that_is_awake_is_not_knocked
+                once_the_descriptor_is_handed_out_every_wake_knocks
+                @no_wasi "a poll that does not wait finds what is ready a moment later"
+                wakes_leave_a_place_for_io
+                @no_wasi "no second thread"
+                a_wake_ends_the_poll_that_sleeps
+                there_may_be_hundreds_of_wakers
                 a_waker_dropped_while_the_poller_sleeps_is_heard_or_silent
                 the_first_waker_made_while_the_poller_sleeps_is_heard
                 no_wake_is_lost_when_they_take_turns
                 a_storm_of_wakes_loses_none
                 no_wake_is_lost_while_sources_are_registered
-                a_wake_after_the_poller_is_gone_is_harmless
-                a_poller_that_is_awake_is_not_knocked
-                once_the_descriptor_is_handed_out_every_wake_knocks
             }
             tests! { $backend, pacing:
                 a_paced_source_is_repeated_at_growing_intervals_at_most
+                the_directions_of_a_paced_source_do_not_disturb_each_other
                 a_paced_source_reports_new_data_unasked
                 a_paced_source_that_is_not_ready_leaves_the_timeout_alone
                 a_paced_source_that_was_removed_is_not_repeated
                 a_paced_source_in_both_directions_does_not_spin
             }
             tests! { $backend, model:
-                @not_on_wasi
+                @no_wasi "bytes arrive a moment after they were sent"
                 random_operations_leave_nothing_due
             }
             #[cfg(unix)]
@@ -203,7 +211,6 @@ macro_rules! conformance {
             }
             #[cfg(unix)]
             tests! { $backend, signals:
-                @not_on_wasi
                 a_signal_ends_the_poll_with_interrupted
                 a_wake_in_a_signal_handler_is_reported
                 an_interruption_loses_no_wake
@@ -213,11 +220,12 @@ macro_rules! conformance {
     };
 }
 
-/// Makes a test of each clause. Those after `@not_on_wasi` need what WASI does not have: second
-/// threads, wakers, duplicates of descriptors, resets, peeking, buffers that fill, bytes that have
-/// arrived when they were sent, a stream that is not readable once it was read in part.
+/// Makes a test of each clause. Those after `@no_wasi` need what WASI does not have.
 macro_rules! tests {
-    ($backend:ty, $subject:ident: $($clause:ident)* $(@not_on_wasi $($threaded:ident)*)?) => {
+    (
+        $backend:ty, $subject:ident: $($clause:ident)*
+        $(@no_wasi $lack:literal $($more:ident)*)*
+    ) => {
         $(
             #[test]
             fn $clause() {
@@ -226,11 +234,11 @@ macro_rules! tests {
         )*
         $($(
             #[test]
-            #[cfg_attr(target_family = "wasm", ignore = "needs what WASI has not")]
-            fn $threaded() {
-                super::$subject::$threaded::<$backend>();
+            #[cfg_attr(target_family = "wasm", ignore = $lack)]
+            fn $more() {
+                super::$subject::$more::<$backend>();
             }
-        )*)?
+        )*)*
     };
 }
 
@@ -249,6 +257,13 @@ conformance!(
 conformance!(
     poll_with_a_pipe,
     crate::sys::selector::poll::Poll<crate::sys::selector::pipe::Pipe>,
+    expected::POLL
+);
+// As on systems that have nothing to interrupt a sleep with.
+#[cfg(target_os = "linux")]
+conformance!(
+    poll_without_a_knocker,
+    crate::sys::selector::poll::Poll<crate::sys::selector::Silent>,
     expected::POLL
 );
 

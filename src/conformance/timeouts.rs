@@ -56,15 +56,19 @@ pub(super) fn a_timeout_of_zero_never_blocks<B: Subject>() {
     let (mut source, _peer) = source();
     rig.register(&mut source, 7, R);
     let _waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();
-    let start = Instant::now();
-    for _ in 0..1000 {
-        assert!(rig.poll_now().is_empty());
-    }
-    // A millisecond each would be a second in all. Wine needs half of that for the calls alone, and
-    // all of it on a busy machine.
-    let bound = Duration::from_millis(if cfg!(windows) { 5000 } else { 900 });
-    let elapsed = start.elapsed();
-    assert!(elapsed < bound, "took {elapsed:?}");
+    let mut took: Vec<_> = (0..1000)
+        .map(|_| {
+            let start = Instant::now();
+            assert!(rig.poll_now().is_empty());
+            start.elapsed()
+        })
+        .collect();
+    // One that blocks takes a millisecond at least. On a busy machine some take longer for other
+    // reasons, and on Wine half of that is the calls' own time.
+    took.sort();
+    let bound = Duration::from_micros(if cfg!(windows) { 5000 } else { 900 });
+    let (middle, longest) = (took[500], took[999]);
+    assert!(middle < bound, "took {middle:?}, {longest:?} at most");
 }
 
 pub(super) fn a_timeout_of_zero_reports_what_is_ready<B: Subject>() {

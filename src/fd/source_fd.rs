@@ -19,9 +19,11 @@ use crate::token::Token;
 /// # Re-arming
 ///
 /// Litio does not see the I/O. On epoll and kqueue it need not: the descriptor is edge-triggered,
-/// as every source. Elsewhere (poll(2), WASI, event ports) it is *paced*: while it stays ready, the
-/// same readiness is reported again, first after a millisecond, then less and less often, down to
-/// every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
+/// as every source. Elsewhere (poll(2), WASI, event ports) it is *paced*, each direction for
+/// itself. What was drained by the next `poll` is an edge when it comes again, and reported at
+/// once. What is ready then is reported again after a millisecond; and as long as it is never seen
+/// otherwise, less and less often: 64 times every millisecond, 64 times every two, and so on down
+/// to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
 /// everywhere wraps its object in an [`IoSource`](crate::IoSource) instead. With
 /// [`Interest::level`] and [`Interest::oneshot`] it does what they say, everywhere.
 ///

@@ -20,6 +20,21 @@ pub(crate) mod socket;
 #[path = "socket/winsock/mod.rs"]
 pub(crate) mod socket;
 
+/// Makes a new descriptor close-on-exec. Systems of newlib (ESP-IDF, Horizon, Vita) know no `exec`,
+/// and refuse the request; there is nothing to be done on them.
+#[cfg(not(windows))]
+#[allow(dead_code)] // preview 1 makes no descriptors
+pub(crate) fn close_on_exec(new: &std::os::fd::OwnedFd) -> std::io::Result<()> {
+    use std::os::fd::AsRawFd;
+
+    if cfg!(target_env = "newlib") {
+        return Ok(());
+    }
+    // SAFETY: F_SETFD takes an int.
+    check(unsafe { libc::fcntl(new.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    Ok(())
+}
+
 /// Turns the C convention "-1 and `errno`" into a `Result`.
 #[cfg(not(windows))]
 #[inline]

@@ -18,10 +18,11 @@ use crate::token::Token;
 /// # Re-arming
 ///
 /// Litio does not see the I/O, and the system reports no edges by itself. So the socket is *paced*:
-/// while it stays ready, the same readiness is reported again, first after a millisecond, then less
-/// and less often, down to every 64 ms. No edge is lost and nothing spins; but a program that wants
-/// an exact source wraps its object in an [`IoSource`](crate::IoSource) instead. With
-/// [`Interest::level`] and [`Interest::oneshot`] it does what they say.
+/// while it stays ready, the same readiness is reported again after a millisecond, and if it is
+/// never seen otherwise, less and less often: 64 times every millisecond, 64 times every two, and
+/// so on down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact
+/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
+/// [`Interest::oneshot`] it does what they say.
 ///
 /// # Errors
 ///

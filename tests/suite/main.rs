@@ -18,8 +18,7 @@ mod timeouts;
 mod trigger;
 mod udp;
 
-// Everything that needs a second thread, wakers above all: not WASI.
-#[cfg(not(target_family = "wasm"))]
+// Second threads, and wakers.
 mod threads;
 
 // What Litio has beyond mio, on every platform.

@@ -137,7 +137,6 @@ fn poll_until_an_instant_that_has_passed_asks_and_returns() {
     assert_eq!(rig.events.len(), 1);
 }
 
-#[cfg(not(target_family = "wasm"))] // no threads there
 #[test]
 fn poll_until_reports_events_before_its_instant() {
     let mut rig = Rig::new();
@@ -188,8 +187,8 @@ fn spinning_changes_no_answer() {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_wake_reaches_a_spinning_poll() {
     let mut rig = Rig::new();
     rig.poll.set_spin(Duration::MAX);

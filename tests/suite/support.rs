@@ -361,7 +361,6 @@ pub(crate) fn read_exactly(
 
 /// Runs `body` on a thread of its own and fails if it takes longer than [`DEADLINE`]: for calls that
 /// may block for good when a promise is broken.
-#[cfg(not(target_family = "wasm"))]
 #[track_caller]
 pub(crate) fn within_deadline<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = std::sync::mpsc::channel();

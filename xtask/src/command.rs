@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::step::{Note, Stop};
 
 /// A command to be run inside a step.
+#[derive(Clone)]
 pub(crate) struct Command {
     program: OsString,
     args: Vec<OsString>,
@@ -75,6 +76,12 @@ impl Command {
         self.succeed(Sink::Both)
     }
 
+    /// Runs it with its output in the log and answers status and standard output, whatever they are.
+    pub(crate) fn watch_all(self) -> Result<Output, Stop> {
+        self.echo();
+        self.wait(Sink::Both)
+    }
+
     /// Runs `cargo test` or the like and answers its tally for the summary. That no test ran at all is a failure: a
     /// filter that has lost its tests must not pass for ever.
     pub(crate) fn run_tests(self) -> Result<Note, Stop> {
@@ -112,7 +119,8 @@ impl Command {
         println!("{line} {}", self.words());
     }
 
-    fn words(&self) -> String {
+    /// The command line.
+    pub(crate) fn words(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.args);
         words
             .map(|word| word.to_string_lossy())

@@ -8,6 +8,8 @@ mod changelog;
 mod command;
 mod compat;
 mod cpio;
+mod platforms;
+mod results;
 mod runner;
 mod step;
 mod steps;
@@ -68,6 +70,8 @@ enum Task {
         #[arg(default_value_t = 5)]
         rounds: u32,
     },
+    /// Write what the runs on this machine have shown into the tables of PLATFORMS.md
+    Platforms,
     /// Check CHANGELOG.md and print what the next release brings
     Changelog,
 }
@@ -117,6 +121,10 @@ fn main() -> ExitCode {
             compat(root, run)
         }
         Task::Load { rounds } => compat(root, |context| compat::load(context, rounds)),
+        Task::Platforms => {
+            let context = Context::new(root, targets::LIMIT);
+            finish(platforms::write(&context).map(|note| println!("{note}")))
+        }
         Task::Changelog => {
             finish(changelog::check(&root).map(|unreleased| println!("{unreleased}")))
         }

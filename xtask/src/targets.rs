@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::command::Command;
 use crate::step::{Context, Note, Stop, each};
-use crate::toolchain;
+use crate::{results, toolchain};
 
 /// For all of the table, most of it with a standard library built from source.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4 * 3600);
@@ -68,6 +69,7 @@ const TABLE: &[Target] = &[
     row("x86_64-unknown-openbsd", Port::Kqueue),
     row("x86_64-unknown-dragonfly", Port::Kqueue),
     row("x86_64-pc-solaris", Port::EventPorts),
+    row("sparcv9-sun-solaris", Port::EventPorts),
     row("x86_64-unknown-haiku", Port::OtherUnix),
     row("x86_64-unknown-hurd-gnu", Port::OtherUnix),
     row("x86_64-unknown-fuchsia", Port::OtherUnix),
@@ -98,6 +100,26 @@ const fn row(triple: &'static str, port: Port) -> Target {
         triple,
         port,
         is_quick: false,
+    }
+}
+
+/// All targets of the table.
+pub(crate) fn triples() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|target| target.triple)
+}
+
+/// Targets whose tests do not compile, and why.
+const WITHOUT_TESTS: &[(&str, &str)] = &[(
+    "wasm32-wasip1",
+    "programs cannot make the sockets that they are about",
+)];
+
+impl Target {
+    fn without_tests(&self) -> Option<&'static str> {
+        let row = WITHOUT_TESTS
+            .iter()
+            .find(|(triple, _)| *triple == self.triple);
+        row.map(|(_, why)| *why)
     }
 }
 
@@ -170,29 +192,36 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
     let is_prebuilt = toolchain::has_prebuilt_std(context, target.triple)?
         && toolchain::ensure_targets(context, &[target.triple]).is_ok();
     if is_prebuilt {
-        // Programs of preview 1 cannot make the sockets that the tests are about.
-        let tests = (target.triple != "wasm32-wasip1").then_some("--tests");
-        check()
-            .args(["--lib", "--all-features"])
-            .args(tests)
-            .run()?;
-        check().args(["--lib", "--no-default-features"]).run()?;
-        return Ok(Note::new());
+        all_features(check, target)?;
+        return keep(context, target, "of rustup");
     }
     toolchain::ensure_components(context, &["rust-src"])?;
     // The flag is unstable, so that a stable compiler must be told that we mean it.
-    let from_source = || {
-        check()
-            .arg("-Zbuild-std=std,panic_abort")
-            .env("RUSTC_BOOTSTRAP", "1")
-    };
-    let outcome = from_source()
-        .args(["--lib", "--all-features"])
-        .run()
-        .and_then(|()| from_source().args(["--lib", "--no-default-features"]).run());
+    let from_source = || check().arg("-Zbuild-std").env("RUSTC_BOOTSTRAP", "1");
+    let outcome = all_features(from_source, target);
     // A quarter of a gigabyte each, of no use to any other.
     let _ = std::fs::remove_dir_all(&folder);
-    outcome.map(|()| Note::new())
+    outcome?;
+    keep(context, target, "from source")
+}
+
+/// With all features and the tests, if they can be; and with no feature.
+fn all_features(check: impl Fn() -> Command, target: &Target) -> Result<(), Stop> {
+    let tests = target.without_tests().is_none().then_some("--tests");
+    check()
+        .args(["--lib", "--all-features"])
+        .args(tests)
+        .run()?;
+    check().args(["--lib", "--no-default-features"]).run()
+}
+
+fn keep(context: &Context, target: &Target, std: &str) -> Result<Note, Stop> {
+    let what = match target.without_tests() {
+        None => "library and tests".into(),
+        Some(why) => format!("library; no tests: {why}"),
+    };
+    results::keep_checked(context, target.triple, std, &what)?;
+    Ok(Note::new())
 }
 
 #[cfg(test)]

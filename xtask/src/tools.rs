@@ -131,6 +131,15 @@ pub(crate) fn python(context: &Context, name: &str, packages: &[&str]) -> Result
     Ok(bin)
 }
 
+/// What a program says of its version: the first word that begins with a digit.
+pub(crate) fn version(context: &Context, program: &str) -> Result<String, Stop> {
+    let said = context.command(program).arg("--version").read()?;
+    let mut words = said.split([' ', '-', '\n', '(']);
+    let is_number =
+        |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit());
+    Ok(words.find(is_number).unwrap_or("of unknown version").into())
+}
+
 /// The program's path, as the shell would find it.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);

@@ -9,6 +9,8 @@ mod backend;
 #[allow(dead_code)] // `Silent`, where there is something better
 mod knocker;
 mod registration;
+#[allow(dead_code)] // epoll needs none
+mod rest;
 mod timeout;
 
 pub(crate) use backend::{Backend, Knocked, SelectorId};
@@ -86,22 +88,10 @@ pub(crate) mod pipe;
 #[allow(dead_code)] // where epoll serves
 pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
-#[cfg(all(
-    unix,
-    not(any(
-        target_os = "android",
-        target_os = "espidf",
-        target_os = "fuchsia",
-        target_os = "horizon",
-        target_os = "linux",
-        target_os = "nuttx",
-    ))
-))]
-#[allow(dead_code)] // poll(2) does not serve everywhere
-pub(crate) type PollKnocker = pipe::Pipe;
-/// What interrupts a sleeping poll(2).
 #[cfg(any(target_os = "horizon", target_os = "wasi"))]
 pub(crate) type PollKnocker = knocker::Silent;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use knocker::Silent;
 
 /// Flags of eventfd(2). On ESP-IDF there are none: all are non-blocking, and there is no exec.
 #[cfg(any(
@@ -146,6 +136,19 @@ mod poll_bits {
 
 // The chain: which one serves.
 
+/// What serves where nothing better does: the names of the chain hide these.
+#[cfg(not(windows))]
+mod otherwise {
+    #[cfg(all(unix, not(target_os = "horizon")))]
+    #[allow(dead_code)] // hidden, or poll(2) does not serve
+    pub(crate) type PollKnocker = super::pipe::Pipe;
+    #[allow(dead_code)] // as above
+    pub(crate) type Serving = super::poll::Poll<super::PollKnocker>;
+}
+#[cfg(not(windows))]
+#[allow(unused_imports)] // as above
+pub(crate) use otherwise::*;
+
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(all(
     any(target_os = "linux", target_os = "android"),
@@ -170,27 +173,6 @@ pub(crate) type Serving = event_ports::EventPorts;
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 pub(crate) type Serving = kqueue::Kqueue;
-/// The backend behind [`Poll`](crate::Poll) on this target.
-#[cfg(all(
-    not(windows),
-    any(
-        not(any(
-            target_os = "linux",
-            target_os = "android",
-            target_vendor = "apple",
-            target_os = "dragonfly",
-            target_os = "freebsd",
-            target_os = "netbsd",
-            target_os = "openbsd",
-            target_os = "illumos",
-            target_os = "solaris",
-        )),
-        litio_backend = "poll",
-        mio_unsupported_force_poll_poll
-    )
-))]
-pub(crate) type Serving = poll::Poll<PollKnocker>;
-
 /// The backend behind [`Poll`](crate::Poll) on this target.
 #[cfg(windows)]
 pub(crate) type Serving = afd::Afd;

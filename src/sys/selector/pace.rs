@@ -7,9 +7,12 @@
 //! masked, was reported and stands before directions that are still armed; and those where POLLPRI
 //! was, for urgent data is read past our operations. They are *probed*, on their own and without
 //! waiting: in the next `select`, to see whether the condition has ceased (then it is armed again
-//! and nothing is late), and if it has not, after 1 ms, 2 ms, and so on up to every 64 ms. A probe
-//! after a pause reports what still holds once more, but for POLLERR and POLLHUP. Idle sources have
-//! no pace, and a pace no cost but its probes.
+//! and nothing is late), and if it has not, after a [`Rest`]. A probe after a rest reports what
+//! still holds once more, unless it only stands before others.
+//!
+//! Each [`Way`] of an entry has a pace of its own: a direction that is always ready, and rests long,
+//! delays no other; and one that is reported ever again does not keep another from its turn. Idle
+//! sources have no pace, and a pace no cost but its probes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,34 +21,59 @@ use std::time::{Duration, Instant};
 
 use libc::pollfd;
 
-use super::pollfd::{Bits, NVAL, UNASKED, poll, request};
+use super::pollfd::{Bits, IN, NVAL, OUT, PRI, RDHUP, UNASKED, poll, request};
+use super::rest::Rest;
 use super::table::Table;
 use crate::events::Room;
 
-/// An entry that is probed until nothing hides its news any more. It is over when the entry has
-/// another number.
+/// What is looked after on its own.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Read,
+    Write,
+    /// What comes unasked. If it was reported, nothing else of the entry is asked for.
+    End,
+}
+
+impl Way {
+    pub(super) const ALL: [Way; 3] = [Way::Read, Way::Write, Way::End];
+
+    pub(super) const fn bits(self) -> Bits {
+        match self {
+            Way::Read => IN | PRI | RDHUP,
+            Way::Write => OUT,
+            Way::End => UNASKED,
+        }
+    }
+
+    /// A bit for each.
+    pub(super) const fn flag(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A way of an entry that is probed until nothing hides its news any more. It is over when the
+/// entry's paces have another number.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Pace {
     pub(super) fd: RawFd,
+    pub(super) way: Way,
     pub(super) number: u32,
-    pub(super) is_after_pause: bool,
+    pub(super) is_after_rest: bool,
 }
 
 impl Pace {
     fn is_over(&self, table: &Table) -> bool {
-        table.entries[self.fd as usize].pace != self.number
+        table.entries[self.fd as usize].paces != self.number
     }
 }
 
-/// How often a pause doubles: from 1 ms to 64 ms.
-const DOUBLINGS_MAX: u8 = 6;
-
-/// The pauses of those that are paced.
+/// Those that are paced.
 #[derive(Default)]
 pub(super) struct Paces {
-    /// For each length of pause those that rest, in the order in which they began, which is that in
-    /// which they end.
-    resting: [VecDeque<(Instant, Pace)>; DOUBLINGS_MAX as usize + 1],
+    /// For each length of rest those that take it, in the order in which they began, which is that
+    /// in which they end.
+    resting: [VecDeque<(Instant, Pace)>; Rest::LENGTHS],
     /// How many rest.
     count: usize,
     /// What is asked of the system, and for whom. Not empty between calls if the system failed to
@@ -76,10 +104,10 @@ impl Paces {
             poll(&mut self.probes, 0)?;
             self.settle(table, now, room);
         }
-        let pause = self.pause(table, now);
-        Ok(match (left, pause) {
-            (Some(left), Some(pause)) => Some(left.min(pause)),
-            (left, pause) => left.or(pause),
+        let rest = self.shortest_rest(table, now);
+        Ok(match (left, rest) {
+            (Some(left), Some(rest)) => Some(left.min(rest)),
+            (left, rest) => left.or(rest),
         })
     }
 
@@ -116,8 +144,11 @@ impl Paces {
         self.probes.clear();
         for pace in &self.probed {
             let entry = table.entry(pace.fd);
-            let asked = entry.asked & (entry.armed | entry.without_hook());
-            self.probes.push(request(pace.fd, asked));
+            let asked = match pace.way {
+                Way::End => entry.armed,
+                way => (entry.armed | entry.without_hook()) & way.bits(),
+            };
+            self.probes.push(request(pace.fd, entry.asked & asked));
         }
         !self.probed.is_empty()
     }
@@ -128,7 +159,7 @@ impl Paces {
             if pace.is_over(table) {
                 continue;
             }
-            let fd = pace.fd;
+            let Pace { fd, way, .. } = pace;
             let found = probe.revents as Bits;
             let entry = table.entry(fd);
             if found & NVAL != 0 {
@@ -137,8 +168,8 @@ impl Paces {
                 continue;
             }
             let news = found & entry.armed;
-            let repeated = if pace.is_after_pause {
-                found & !entry.armed & entry.without_hook()
+            let repeated = if pace.is_after_rest {
+                found & !entry.armed & entry.without_hook() & way.bits()
             } else {
                 0
             };
@@ -150,35 +181,40 @@ impl Paces {
             entry.armed |= !found & (probe.events as Bits | UNASKED) & (entry.asked | UNASKED);
             if news | repeated != 0 {
                 room.push(entry.event(news | repeated | found & UNASKED));
-                entry.doublings = match news {
-                    0 => (entry.doublings + 1).min(DOUBLINGS_MAX),
-                    _ => 0,
-                };
                 entry.disarm(news);
-                table.note_change(fd);
-                table.pace(fd);
-            } else if entry.needs_pace() {
-                if pace.is_after_pause {
-                    entry.doublings = (entry.doublings + 1).min(DOUBLINGS_MAX);
-                }
-                let doublings = entry.doublings;
-                let due = now + Duration::from_millis(1 << doublings);
+            }
+            let rest = &mut entry.rests[way as usize];
+            if repeated != 0 {
+                rest.lengthen();
+            } else if news != 0 {
+                *rest = Rest::NONE;
+            } else if pace.is_after_rest {
+                rest.double();
+            }
+            let rest = *rest;
+            if !entry.needs_pace(way) {
+                entry.rests[way as usize] = Rest::NONE;
+                entry.paced &= !way.flag();
+            } else if news | repeated != 0 {
+                table.to_probe.push_back(Pace {
+                    is_after_rest: false,
+                    ..pace
+                });
+            } else {
                 let pace = Pace {
-                    is_after_pause: true,
+                    is_after_rest: true,
                     ..pace
                 };
-                self.resting[usize::from(doublings)].push_back((due, pace));
+                self.resting[rest.length()].push_back((now + rest.duration(), pace));
                 self.count += 1;
-                table.note_change(fd);
-            } else {
-                entry.doublings = 0;
-                table.note_change(fd);
             }
+            table.note_change(fd);
+            table.pace(fd);
         }
     }
 
     /// How long until something is due; forgets what is over on the way.
-    fn pause(&mut self, table: &Table, now: Instant) -> Option<Duration> {
+    fn shortest_rest(&mut self, table: &Table, now: Instant) -> Option<Duration> {
         if !table.to_probe.is_empty() {
             return Some(Duration::ZERO);
         }

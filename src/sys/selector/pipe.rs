@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::knocker::Knocker;
-use crate::sys::check;
+use crate::sys::{check, close_on_exec};
 
 /// Both ends non-blocking and close-on-exec.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ impl Knocker for Pipe {
         // SAFETY: the call above made these descriptors, and nobody else has them.
         let [reader, writer] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         for end in [&reader, &writer] {
-            // SAFETY: F_SETFD takes an int.
-            check(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+            close_on_exec(end)?;
             // SAFETY: F_SETFL takes an int. A new pipe has no other flags that could be lost.
             check(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
         }

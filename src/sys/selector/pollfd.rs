@@ -28,6 +28,14 @@ pub(super) const RDHUP: Bits = poll_bits::RDHUP;
 pub(super) const PRI: Bits = poll_bits::PRI;
 /// What a program waits for. `RDHUP` says no more than `HUP` does.
 pub(super) const DIRECTIONS: Bits = IN | OUT | PRI;
+/// What a program may ask for.
+pub(super) const DETECTS: Interest = if PRI == 0 {
+    Interest::READABLE.add(Interest::WRITABLE)
+} else {
+    Interest::READABLE
+        .add(Interest::WRITABLE)
+        .add(Interest::PRIORITY)
+};
 /// What is reported unasked.
 pub(super) const UNASKED: Bits = ERR | HUP;
 

@@ -10,10 +10,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 
-use super::pace::Pace;
+use super::pace::{Pace, Way};
 use super::poll_bits;
 use super::pollfd::{Bits, DIRECTIONS, NVAL, PRI, UNASKED, bits, is_open, readiness};
 use super::registration::{already_registered, not_registered};
+use super::rest::Rest;
 use crate::events::{Event, Room};
 use crate::interest::{Interest, Mode};
 use crate::token::Token;
@@ -133,24 +134,28 @@ impl Table {
         if entry.mode == Mode::Level {
             return;
         }
-        entry.doublings = 0;
         entry.disarm(news);
         self.note_change(fd);
         self.pace(fd);
     }
 
-    /// Has an entry probed by the next `select`, if it needs that, and ends the pace that it had.
+    /// Has the ways of an entry that need a pace, and have none yet, probed by the next `select`.
     #[inline]
     pub(super) fn pace(&mut self, fd: RawFd) {
-        let entry = self.entry(fd);
-        entry.pace = entry.pace.wrapping_add(1);
-        if entry.needs_pace() {
-            let pace = Pace {
-                fd,
-                number: entry.pace,
-                is_after_pause: false,
-            };
-            self.to_probe.push_back(pace);
+        let entry = &mut self.entries[fd as usize];
+        if entry.without_hook() == 0 && entry.armed & UNASKED == UNASKED {
+            return; // as most
+        }
+        for way in Way::ALL {
+            if entry.paced & way.flag() == 0 && entry.needs_pace(way) {
+                entry.paced |= way.flag();
+                self.to_probe.push_back(Pace {
+                    fd,
+                    way,
+                    number: entry.paces,
+                    is_after_rest: false,
+                });
+            }
         }
     }
 }
@@ -163,17 +168,19 @@ pub(super) struct Entry {
     /// Where the system has it, or [`NOWHERE`]: its slot in poll(2)'s list, the number of its
     /// association with a port.
     pub(super) place: u32,
-    /// Tells the pace that is in force from those that are over.
-    pub(super) pace: u32,
+    /// Tells the paces that are in force from those that are over.
+    pub(super) paces: u32,
     /// What is to be reported. None: not registered.
     pub(super) asked: Bits,
     /// What is news: `asked` and [`UNASKED`] without what was reported.
     pub(super) armed: Bits,
     /// What the system is asked for there.
     pub(super) listed: Bits,
+    /// How long each way rests.
+    pub(super) rests: [Rest; Way::ALL.len()],
     pub(super) mode: Mode,
-    /// How often its pause has doubled.
-    pub(super) doublings: u8,
+    /// The ways that have a pace, by their flags.
+    pub(super) paced: u8,
     /// Registered since the system was last told: what poll(2) says is about a predecessor.
     pub(super) is_fresh: bool,
     /// Is in [`Table::changed`].
@@ -187,12 +194,13 @@ impl Entry {
     pub(super) const VACANT: Entry = Entry {
         token: Token(0),
         place: NOWHERE,
-        pace: 0,
+        paces: 0,
         asked: 0,
         armed: 0,
         listed: 0,
+        rests: [Rest::NONE; Way::ALL.len()],
         mode: Mode::Edge,
-        doublings: 0,
+        paced: 0,
         is_fresh: false,
         is_changed: false,
     };
@@ -205,14 +213,21 @@ impl Entry {
         self.token = token;
         self.asked = bits(interest);
         self.mode = interest.mode();
-        self.armed = 0;
-        self.arm(self.asked);
+        self.armed = self.asked | UNASKED;
+        self.end_paces();
     }
 
     pub(super) fn clear(&mut self) {
         self.asked = 0;
         self.armed = 0;
-        self.pace = self.pace.wrapping_add(1);
+        self.end_paces();
+    }
+
+    /// Whatever was looked after is no longer.
+    pub(super) fn end_paces(&mut self) {
+        self.paces = self.paces.wrapping_add(1);
+        self.paced = 0;
+        self.rests = [Rest::NONE; Way::ALL.len()];
     }
 
     pub(super) fn rearm(&mut self, blocked: Bits) {
@@ -226,9 +241,8 @@ impl Entry {
     /// Makes these bits news, and with them what comes unasked.
     pub(super) fn arm(&mut self, bits: Bits) {
         self.armed |= bits | UNASKED;
-        if !self.needs_pace() {
-            self.pace = self.pace.wrapping_add(1);
-            self.doublings = 0;
+        if self.paced != 0 && !Way::ALL.iter().any(|way| self.needs_pace(*way)) {
+            self.end_paces();
         }
     }
 
@@ -268,11 +282,13 @@ impl Entry {
     /// Something was reported, and must be looked after: either nobody will say that it has ceased,
     /// or it stands before what is armed.
     #[inline]
-    pub(super) fn needs_pace(&self) -> bool {
-        let hides_news = self.mode == Mode::Edge
+    pub(super) fn needs_pace(&self, way: Way) -> bool {
+        let hides_news = way == Way::End
+            && self.mode == Mode::Edge
             && self.armed & UNASKED != UNASKED
             && self.armed & DIRECTIONS != 0;
-        self.is_registered() && (hides_news || self.without_hook() & !self.armed != 0)
+        let reported = self.without_hook() & !self.armed & way.bits();
+        self.is_registered() && (hides_news || reported != 0)
     }
 
     /// Takes note that these bits are reported.

@@ -1,6 +1,46 @@
 //! Timeouts in the units of the system calls, never rounded down.
 
 use std::time::Duration;
+#[cfg(not(windows))]
+use std::time::Instant;
+
+/// What is left of its timeout to a `select` that waits more than once.
+#[cfg(not(windows))]
+#[derive(Debug)]
+pub(super) struct Rounds {
+    left: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+#[cfg(not(windows))]
+impl Rounds {
+    #[inline]
+    pub(super) fn within(timeout: Option<Duration>) -> Rounds {
+        let deadline = match timeout {
+            Some(timeout) if !timeout.is_zero() => Instant::now().checked_add(timeout),
+            _ => None, // not at all, or for ever
+        };
+        Rounds {
+            left: timeout,
+            deadline,
+        }
+    }
+
+    /// How long the next wait may take.
+    #[inline]
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.left
+    }
+
+    /// Whether the wait that brought nothing was the last.
+    #[inline]
+    pub(super) fn are_over(&mut self) -> bool {
+        if let Some(deadline) = self.deadline {
+            self.left = Some(deadline.saturating_duration_since(Instant::now()));
+        }
+        self.left == Some(Duration::ZERO)
+    }
+}
 
 /// Whole milliseconds, rounded up, at most `i32::MAX`: the unit of `epoll_wait(2)` and `poll(2)`. A
 /// longer timeout (24.8 days) takes several waits; the second value is what is left after this one.
@@ -37,6 +77,28 @@ mod tests {
                 (expected, Duration::ZERO)
             );
         }
+    }
+
+    #[test]
+    #[cfg(not(windows))]
+    fn rounds_end_with_the_timeout() {
+        let mut none = Rounds::within(Some(Duration::ZERO));
+        assert_eq!(none.left(), Some(Duration::ZERO));
+        assert!(none.are_over());
+        for for_ever in [None, Some(Duration::MAX)] {
+            let mut rounds = Rounds::within(for_ever);
+            assert!(!rounds.are_over());
+            assert_eq!(rounds.left(), for_ever);
+        }
+        let timeout = Duration::from_millis(2);
+        let start = Instant::now();
+        let mut rounds = Rounds::within(Some(timeout));
+        assert_eq!(rounds.left(), Some(timeout));
+        while !rounds.are_over() {
+            assert!(rounds.left().unwrap() < timeout);
+            std::thread::yield_now();
+        }
+        assert!(start.elapsed() >= timeout);
     }
 
     #[test]

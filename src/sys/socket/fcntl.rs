@@ -21,7 +21,7 @@ use libc::c_int;
 
 use super::address::Address;
 use super::{posix, silence};
-use crate::sys::check;
+use crate::sys::{check, close_on_exec};
 
 /// Makes a socket.
 pub(super) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
@@ -83,8 +83,7 @@ pub(super) fn pipe() -> io::Result<[OwnedFd; 2]> {
 /// Makes a new descriptor close-on-exec, first of all, and non-blocking. It has no other flags that
 /// could be lost.
 fn prepare(new: &OwnedFd) -> io::Result<()> {
-    // SAFETY: F_SETFD takes an int.
-    check(unsafe { libc::fcntl(new.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    close_on_exec(new)?;
     // SAFETY: F_SETFL takes an int.
     check(unsafe { libc::fcntl(new.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok(())

@@ -12,6 +12,7 @@ use litio::{Interest, Token, Waker};
 use crate::support::*;
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_source_registered_during_a_poll_is_reported_by_that_poll() {
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
@@ -31,6 +32,7 @@ fn a_source_registered_during_a_poll_is_reported_by_that_poll() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_source_reregistered_during_a_poll_is_reported_by_that_poll() {
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
@@ -47,6 +49,7 @@ fn a_source_reregistered_during_a_poll_is_reported_by_that_poll() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_source_deregistered_during_a_poll_is_silent() {
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
@@ -62,6 +65,7 @@ fn a_source_deregistered_during_a_poll_is_silent() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_source_dropped_during_a_poll_is_silent() {
     let mut rig = Rig::new();
     let (mut stream, mut peer) = stream_and_peer();
@@ -74,6 +78,7 @@ fn a_source_dropped_during_a_poll_is_silent() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_timeout_is_kept_while_others_register() {
     // A changed set may wake the selector inside; the timeout must not start anew each time.
     let mut rig = Rig::new();
@@ -109,6 +114,7 @@ fn a_timeout_is_kept_while_others_register() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn threads_register_and_deregister_their_own_sources_at_once() {
     let mut rig = Rig::new();
     let start = Arc::new(Barrier::new(4));
@@ -155,6 +161,7 @@ fn threads_register_and_deregister_their_own_sources_at_once() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_stream_is_read_by_another_thread_than_the_one_that_polls() {
     let mut rig = Rig::new();
     let (mut stream, mut peer) = stream_and_peer();
@@ -170,6 +177,7 @@ fn a_stream_is_read_by_another_thread_than_the_one_that_polls() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn nothing_of_a_deregistered_token_comes_after_the_fact() {
     // Whoever frees what a token points to, once `deregister` has returned, must be safe.
     let mut rig = Rig::new();
@@ -210,6 +218,7 @@ fn nothing_of_a_deregistered_token_comes_after_the_fact() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_poll_moves_between_threads() {
     let mut rig = Rig::new();
     let mut socket = UdpSocket::bind(any_v4()).unwrap();

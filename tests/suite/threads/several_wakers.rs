@@ -145,6 +145,7 @@ fn wakes_do_not_push_sources_out() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_first_waker_made_during_a_poll_ends_that_poll_when_it_wakes() {
     // The poller fell asleep before any waker existed and announced nothing.
     for _ in 0..20 {
@@ -159,6 +160,7 @@ fn a_first_waker_made_during_a_poll_ends_that_poll_when_it_wakes() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn a_waker_made_during_a_poll_does_not_end_it() {
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
@@ -177,6 +179,7 @@ fn a_waker_made_during_a_poll_does_not_end_it() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn wakers_are_made_woken_and_dropped_by_many_threads_at_once() {
     // Each thread waits for its own wakes to arrive: one that is lost stops it.
     const THREADS: usize = 4;

@@ -1,12 +1,15 @@
 //! The suites built for other Linux systems and run here, mostly under qemu-user.
 
 use crate::command::Command;
+use crate::results::Place;
 use crate::step::{Context, Note, Stop};
-use crate::steps::suites::{FINE_TIMEOUTS, skip, suites};
+use crate::steps::suites::{FINE_TIMEOUTS, kernel, suites};
 use crate::{toolchain, tools};
 
 /// A processor that we are not, with Debian's cross compiler and libc for it.
 struct Machine {
+    /// The step's name.
+    step: &'static str,
     triple: &'static str,
     /// Debian's name of the system: prefix of its compiler, folder of its libraries.
     gnu: &'static str,
@@ -19,6 +22,7 @@ pub(crate) fn s390x(context: &Context) -> Result<Note, Stop> {
     run(
         context,
         &Machine {
+            step: "s390x",
             triple: "s390x-unknown-linux-gnu",
             gnu: "s390x-linux-gnu",
             qemu: Some("qemu-s390x"),
@@ -31,6 +35,7 @@ pub(crate) fn aarch64(context: &Context) -> Result<Note, Stop> {
     run(
         context,
         &Machine {
+            step: "aarch64",
             triple: "aarch64-unknown-linux-gnu",
             gnu: "aarch64-linux-gnu",
             qemu: Some("qemu-aarch64"),
@@ -47,6 +52,7 @@ pub(crate) fn armv7(context: &Context) -> Result<Note, Stop> {
     run(
         context,
         &Machine {
+            step: "armv7",
             triple: "armv7-unknown-linux-gnueabihf",
             gnu: "arm-linux-gnueabihf",
             qemu: Some("qemu-arm"),
@@ -65,6 +71,7 @@ pub(crate) fn i686(context: &Context) -> Result<Note, Stop> {
     run(
         context,
         &Machine {
+            step: "i686",
             triple: "i686-unknown-linux-gnu",
             gnu: "i686-linux-gnu",
             qemu: None,
@@ -77,13 +84,21 @@ pub(crate) fn i686(context: &Context) -> Result<Note, Stop> {
 pub(crate) fn musl(context: &Context) -> Result<Note, Stop> {
     let triple = "x86_64-unknown-linux-musl";
     toolchain::ensure_targets(context, &[triple])?;
-    suites(context.cargo())
-        .args(["--target", triple])
-        .run_tests()
+    let suites = suites(context.cargo()).args(["--target", triple]);
+    let place = Place {
+        step: "musl",
+        target: triple,
+        system: format!("Linux {}", kernel()),
+        backend: "epoll",
+        unable: Vec::new(),
+        otherwise: "did not run",
+    };
+    place.run(context, suites.clone(), suites, &[])
 }
 
 fn run(context: &Context, machine: &Machine) -> Result<Note, Stop> {
     let Machine {
+        step,
         triple,
         gnu,
         qemu,
@@ -104,26 +119,35 @@ fn run(context: &Context, machine: &Machine) -> Result<Note, Stop> {
             .args(["--target", triple])
             .env(variable("LINKER"), &linker)
     };
+    let mut place = Place {
+        step,
+        target: triple,
+        system: format!("Linux {}", kernel()),
+        backend: "epoll",
+        unable: Vec::new(),
+        otherwise: "did not run",
+    };
     let Some(qemu) = qemu else {
         // The loader and libc stand where Debian put them, not where such programs look.
         let flags = format!(
             "-Clink-arg=-Wl,--dynamic-linker=/usr/{gnu}/lib/ld-linux.so.2 \
              -Clink-arg=-Wl,-rpath,/usr/{gnu}/lib"
         );
-        return on_this_triple(suites(context.cargo()))
-            .env(variable("RUSTFLAGS"), flags)
-            .run_tests();
+        let suites = on_this_triple(suites(context.cargo())).env(variable("RUSTFLAGS"), flags);
+        return place.run(context, suites.clone(), suites, &[]);
     };
-    println!("!!! tests/process is NOT RUN: it starts itself again, without qemu");
+    place.system = format!("qemu-user {}", tools::version(context, qemu)?);
+    place.unable = FINE_TIMEOUTS.into_iter().chain(NOT_UNDER_QEMU).collect();
+    place.otherwise = "starts itself again, without qemu";
+    let under_qemu = |command: Command| {
+        on_this_triple(command).env(variable("RUNNER"), format!("{qemu} -L /usr/{gnu}"))
+    };
     let tests = context
         .cargo()
-        .args(["test", "-p", "litio", "--lib", "--test", "suite"]);
-    on_this_triple(tests.args(["--all-features", "--no-fail-fast"]))
-        .env(variable("RUNNER"), format!("{qemu} -L /usr/{gnu}"))
-        .arg("--")
-        .args(skip(&FINE_TIMEOUTS))
-        .args(skip(&NOT_UNDER_QEMU))
-        .run_tests()
+        .args(["test", "-p", "litio", "--lib", "--test", "suite"])
+        .args(["--all-features", "--no-fail-fast"]);
+    let all = under_qemu(suites(context.cargo()));
+    place.run(context, under_qemu(tests), all, &[])
 }
 
 /// What qemu-user cannot do, although Linux can.

@@ -7,10 +7,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use crate::command::{Command, Tally};
+use crate::command::Command;
 use crate::cpio::Archive;
+use crate::results::Place;
 use crate::step::{Context, Note, Stop};
-use crate::steps::suites::{FINE_TIMEOUTS, skip, suites};
+use crate::steps::suites::{FINE_TIMEOUTS, suites};
 use crate::{toolchain, tools};
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
@@ -19,21 +20,36 @@ const MUSL: &str = "x86_64-unknown-linux-musl";
 const NOT_IN_THE_GUEST: &str = "tidy";
 
 pub(crate) fn linux_5_10(context: &Context) -> Result<Note, Stop> {
-    run_on(context, "bullseye", &FINE_TIMEOUTS)
+    run_on(context, "kernel-5.10", "bullseye", FINE_TIMEOUTS.into())
 }
 
 pub(crate) fn linux_6_1(context: &Context) -> Result<Note, Stop> {
-    run_on(context, "bookworm", &[])
+    run_on(context, "kernel-6.1", "bookworm", Vec::new())
 }
 
 /// Boots the kernel of a Debian release and runs the suites as its first process.
-fn run_on(context: &Context, release: &str, unable: &[(&'static str, &str)]) -> Result<Note, Stop> {
+fn run_on(
+    context: &Context,
+    step: &str,
+    release: &str,
+    unable: Vec<(&str, &str)>,
+) -> Result<Note, Stop> {
     let packages = ["qemu-system-x86", "busybox-static"];
     tools::debian(context, &["qemu-system-x86_64", "busybox"], &packages)?;
     let folder = context.target_dir("tools").join("kernels").join(release);
     let kernel = kernel(context, release, &folder)?;
     let root = folder.join("root.cpio");
-    pack(&test_programs(context)?, &skip(unable).join(" "), &root)
+    let programs = test_programs(context)?;
+    let mut place = Place {
+        step,
+        target: MUSL,
+        system: String::new(),
+        backend: "epoll",
+        unable,
+        otherwise: "did not run",
+    };
+    let skips: Vec<&str> = place.skips().collect();
+    pack(&programs, &skips.join(" "), &root)
         .map_err(|error| Stop::failed(format!("{}: {error}", root.display())))?;
 
     let log = context
@@ -60,15 +76,19 @@ fn run_on(context: &Context, release: &str, unable: &[(&'static str, &str)]) -> 
             .find_map(|line| line.split_once(word))
             .map_or("", |(_, rest)| rest.trim())
     };
+    let numbers: Vec<&str> = said("GUEST-RUNS ").split('.').take(2).collect();
+    place.system = format!("Linux {}, QEMU", numbers.join("."));
+    let mut listed = String::new();
+    for program in &programs {
+        let list = context.command(&program.to_string_lossy());
+        listed += &list.args(["--list", "--format=terse"]).read()?;
+    }
+    let note = place.keep(context, &log, &listed)?;
     match said("GUEST-ENDS ") {
-        "0" => Ok(format!(
-            "Linux {}, {}",
-            said("GUEST-RUNS "),
-            Tally::of(&log)
-        )),
+        "0" => Ok(format!("{}, {note}", place.system)),
         "" => Err(Stop::failed("the guest did not come to its end")),
         failed => Err(Stop::failed(format!(
-            "{failed} test programs failed in the guest"
+            "{failed} test programs failed in the guest: {note}"
         ))),
     }
 }
@@ -209,7 +229,7 @@ cd /tmp
 failed=0
 for program in /t/*; do
   echo \"$program\"
-  timeout 240 $program ARGS || failed=$((failed + 1))
+  timeout 480 $program ARGS || failed=$((failed + 1))
 done
 echo \"GUEST-ENDS $failed\"
 poweroff -f

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode};
 
 use crate::step::{Context, Note, Stop, each};
-use crate::{targets, toolchain, tools};
+use crate::{results, targets, toolchain, tools};
 
 /// `cargo zigbuild` knows these.
 const BY_ZIGBUILD: [&str; 3] = [
@@ -53,6 +53,7 @@ pub(crate) fn links(context: &Context) -> Result<Note, Stop> {
                 let build = build.arg("zigbuild").args(tests);
                 build.env("CARGO_ZIGBUILD_ZIG_PATH", &zig).run()?;
             }
+            results::keep_linked(context, triple)?;
             Ok(Note::new())
         },
     )?;

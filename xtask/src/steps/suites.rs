@@ -3,6 +3,7 @@
 //! What is compiled with other flags has a target folder of its own, so that no two steps evict each other's work.
 
 use crate::command::Command;
+use crate::results::Place;
 use crate::step::{Context, Note, Stop};
 use crate::toolchain::{self, NIGHTLY};
 
@@ -19,14 +20,33 @@ pub(crate) fn test(context: &Context) -> Result<Note, Stop> {
 
 /// As programs are shipped: sources take no room of their own, and it is the kernel that notices mistakes.
 pub(crate) fn release(context: &Context) -> Result<Note, Stop> {
-    suites(context.cargo()).arg("--release").run_tests()
+    let suites = suites(context.cargo()).arg("--release");
+    here("release", "epoll", String::new()).run(context, suites.clone(), suites, &[])
 }
 
 pub(crate) fn poll(context: &Context) -> Result<Note, Stop> {
-    let suites = suites(context.cargo()).env("RUSTFLAGS", "--cfg litio_backend=\"poll\"");
-    suites
-        .env("CARGO_TARGET_DIR", context.target_dir("poll"))
-        .run_tests()
+    let suites = suites(context.cargo())
+        .env("RUSTFLAGS", "--cfg litio_backend=\"poll\"")
+        .env("CARGO_TARGET_DIR", context.target_dir("poll"));
+    here("poll", "poll(2)", String::new()).run(context, suites.clone(), suites, &[])
+}
+
+/// This system, and what is between it and the tests.
+fn here<'a>(step: &'a str, backend: &'a str, between: String) -> Place<'a> {
+    Place {
+        step,
+        target: HOST,
+        system: format!("Linux {}{between}", kernel()),
+        backend,
+        unable: Vec::new(),
+        otherwise: "did not run",
+    }
+}
+
+/// The running kernel's version, in two numbers.
+pub(crate) fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
 /// Under a cfg of our own: a plain `--cfg loom` would reconfigure the dependencies too.
@@ -42,15 +62,15 @@ pub(crate) fn loom(context: &Context) -> Result<Note, Stop> {
 
 pub(crate) fn asan(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, NIGHTLY, &[], &[])?;
-    sanitized(context, "address", "asan").run_tests()
+    let suites = sanitized(context, "address", "asan");
+    here("asan", "epoll", ", AddressSanitizer".into()).run(context, suites.clone(), suites, &[])
 }
 
 /// Builds the standard library too: a race between it and us is seen only if both are instrumented.
 pub(crate) fn tsan(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, NIGHTLY, &["rust-src"], &[])?;
-    sanitized(context, "thread", "tsan")
-        .arg("-Zbuild-std")
-        .run_tests()
+    let suites = sanitized(context, "thread", "tsan").arg("-Zbuild-std");
+    here("tsan", "epoll", ", ThreadSanitizer".into()).run(context, suites.clone(), suites, &[])
 }
 
 fn sanitized(context: &Context, sanitizer: &str, folder: &str) -> Command {
@@ -83,38 +103,34 @@ pub(crate) fn miri(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, NIGHTLY, &["miri", "rust-src"], &[])?;
     let tests = context
         .cargo_on(NIGHTLY)
-        .args(["miri", "test", "-p", "litio", "--lib"]);
-    tests
-        .args(["--all-features", "--"])
-        .args(UNDER_MIRI.iter().copied())
+        .args(["miri", "test", "-p", "litio", "--lib", "--all-features"])
         .env(
             "MIRIFLAGS",
             "-Zmiri-disable-isolation -Zmiri-strict-provenance",
         )
-        .env("CARGO_TARGET_DIR", context.target_dir("miri"))
-        .run_tests()
+        .env("CARGO_TARGET_DIR", context.target_dir("miri"));
+    let place = Place {
+        system: "Miri".into(),
+        otherwise: "unknown to Miri, which ends at the first such call, or too slow there",
+        ..here("miri", "epoll", String::new())
+    };
+    place.run(context, tests.clone(), tests, UNDER_MIRI)
 }
 
-/// The library's unit and integration tests, with all features.
+/// The library's unit and integration tests, with all features; but not those of the sources' form.
 pub(crate) fn suites(cargo: Command) -> Command {
     cargo.args([
         "test",
         "-p",
         "litio",
-        "--tests",
+        "--lib",
+        "--test",
+        "suite",
+        "--test",
+        "process",
         "--all-features",
         "--no-fail-fast",
     ])
-}
-
-/// The arguments that leave out tests which cannot pass on a system, each given with the reason, which goes to the log.
-pub(crate) fn skip(tests: &[(&'static str, &str)]) -> Vec<&'static str> {
-    let mut args = Vec::new();
-    for (name, why) in tests {
-        println!("!!! {name} is NOT RUN: {why}");
-        args.extend(["--skip", *name]);
-    }
-    args
 }
 
 /// Where `epoll_pwait2` is missing, milliseconds are the finest timeouts.

@@ -1,7 +1,7 @@
 //! The suites as WASI programs, under wasmtime.
 
+use crate::results::Place;
 use crate::step::{Context, Note, Stop};
-use crate::steps::suites::skip;
 use crate::{toolchain, tools};
 
 /// The sockets of Rust 1.95's standard library for preview 2 have defects that this one has not.
@@ -109,20 +109,24 @@ pub(crate) fn p2(context: &Context) -> Result<Note, Stop> {
         .iter()
         .flat_map(|(why, tests)| tests.iter().map(move |test| (*test, *why)))
         .collect();
-    let command = context
+    let runner = format!(
+        "{} {}",
+        bin.join("python").to_string_lossy(),
+        runner.to_string_lossy()
+    );
+    let tests = context
         .cargo_on(TOOLCHAIN)
-        .args(["test", "-p", "litio", "--lib", "--test", "suite"]);
-    command
-        .args(["--all-features", "--no-fail-fast", "--target", triple, "--"])
-        .args(skip(&unable))
-        .env(
-            "CARGO_TARGET_WASM32_WASIP2_RUNNER",
-            format!(
-                "{} {}",
-                bin.join("python").to_string_lossy(),
-                runner.to_string_lossy()
-            ),
-        )
-        .env("CARGO_TARGET_DIR", context.target_dir("wasi"))
-        .run_tests()
+        .args(["test", "-p", "litio", "--lib", "--test", "suite"])
+        .args(["--all-features", "--no-fail-fast", "--target", triple])
+        .env("CARGO_TARGET_WASM32_WASIP2_RUNNER", runner)
+        .env("CARGO_TARGET_DIR", context.target_dir("wasi"));
+    let place = Place {
+        step: "wasi",
+        target: triple,
+        system: WASMTIME.replace("==", " "),
+        backend: "poll(2)",
+        unable,
+        otherwise: "did not run",
+    };
+    place.run(context, tests.clone(), tests, &[])
 }

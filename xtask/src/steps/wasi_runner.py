@@ -87,9 +87,13 @@ class Program:
 
 def main(path, *filters):
     program = Program(path)
-    status, said = program.run("--list", "--format=terse", *filters)
+    listing = [word for word in filters if word not in ("--list", "--format=terse")]
+    status, said = program.run("--list", "--format=terse", *listing)
     if status != 0:
         raise SystemExit(said)
+    if "--list" in filters:
+        print(said)
+        return 0
     tests = [line.removesuffix(": test") for line in said.splitlines() if line.endswith(": test")]
     passed = failed = ignored = 0
     for test in tests:
@@ -99,8 +103,11 @@ def main(path, *filters):
             print(f"test {test} ... FAILED\n{said}")
         elif " 1 ignored" in said:
             ignored += 1
+            # In the harness's own words, which have the reason.
+            print(next(line for line in said.splitlines() if " ... ignored" in line))
         else:
             passed += 1
+            print(f"test {test} ... ok")
     word = "FAILED" if failed else "ok"
     print(f"test result: {word}. {passed} passed; {failed} failed; {ignored} ignored")
     return 1 if failed else 0

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::command::Command;
+use crate::results::Place;
 use crate::step::{Context, Note, Stop};
 use crate::steps::suites::suites;
 use crate::{toolchain, tools};
@@ -45,13 +46,22 @@ pub(crate) fn wine(context: &Context) -> Result<Note, Stop> {
             .arg("-ladvapi32")
             .run()?;
     }
-    let run = |tests: Command| {
+    let on_wine = |tests: Command| {
         under_wine(tests.args(["--target", TRIPLE]), &prefix)
             .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine")
-            .run_tests()
     };
-    let suites = run(suites(context.cargo()))?;
-    let examples = run(context.cargo().args(["test", "-p", "litio", "--doc"]))?;
+    let place = Place {
+        step: "wine",
+        target: TRIPLE,
+        system: format!("Wine {}", tools::version(context, "wine")?),
+        backend: "AFD",
+        unable: Vec::new(),
+        otherwise: "did not run",
+    };
+    let suites = on_wine(suites(context.cargo()));
+    let suites = place.run(context, suites.clone(), suites, &[])?;
+    let examples = context.cargo().args(["test", "-p", "litio", "--doc"]);
+    let examples = on_wine(examples).run_tests()?;
     Ok(format!(
         "{suites}; examples of the documentation: {examples}"
     ))

@@ -8,7 +8,7 @@
 //!                register, reregister,
 //!                rearm (edge),
 //!  ┌─────────┐   next select (level),      ┌─────────┐
-//!  │ at rest │   in 1 to 64 ms (paced)     │  armed  │ ─┐ lands without an answer:
+//!  │ at rest │   after a `Rest` (paced)    │  armed  │ ─┐ lands without an answer:
 //!  │ ground  │ ──────────────────────────▶ │   air   │ ◀┘ submitted again
 //!  └─────────┘           submit            └─────────┘
 //!      ▲ ▲                                   │  │  ▲
@@ -54,11 +54,8 @@ use crate::events::Event;
 use crate::interest::{Interest, Mode};
 use crate::readiness::Readiness;
 use crate::sys::selector::registration::{already_registered, not_registered};
+use crate::sys::selector::rest::Rest;
 use crate::token::Token;
-
-/// A paced source that is still ready comes back after this time, then twice this time, and so on.
-const PACE_MIN: Duration = Duration::from_millis(1);
-const PACE_MAX: Duration = Duration::from_millis(64);
 
 const BOTH: Readiness = Readiness::READABLE.union(Readiness::WRITABLE);
 
@@ -106,8 +103,8 @@ struct Registered {
     interest: Interest,
     /// The socket is on the selector's list of those to be looked after.
     is_listed: bool,
-    /// How long a paced source rests after its next event.
-    pace: Duration,
+    /// How long a paced source rests after an event of reading, and of writing.
+    rests: [Rest; 2],
 }
 
 /// One question, and the request that asks it.
@@ -235,15 +232,7 @@ impl Socket {
         let interest = registered.interest;
         let result = match interest.mode() {
             Mode::Level => state.ask(self, interest).map(drop),
-            Mode::Paced => state.ask(self, interest).map(|landed_at_once| {
-                if let Some(registered) = &mut state.registered {
-                    registered.pace = if landed_at_once {
-                        (registered.pace * 2).min(PACE_MAX)
-                    } else {
-                        PACE_MIN
-                    };
-                }
-            }),
+            Mode::Paced => state.ask_again(self),
             Mode::Edge if state.rests() => state.end.arm(self).map(drop),
             Mode::Edge | Mode::OneShot => Ok(()),
         };
@@ -334,13 +323,31 @@ impl State {
         Ok(landed_at_once)
     }
 
+    /// Asks for both directions of a paced source, and takes note which of them is still ready.
+    fn ask_again(&mut self, socket: &Arc<Socket>) -> io::Result<()> {
+        for (index, direction) in [Interest::READABLE, Interest::WRITABLE]
+            .into_iter()
+            .enumerate()
+        {
+            let landed_at_once = self.ask(socket, direction)?;
+            if let Some(registered) = &mut self.registered {
+                if landed_at_once {
+                    registered.rests[index].lengthen();
+                } else {
+                    registered.rests[index] = Rest::NONE;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes an event of the readiness that is news, and disarms what it tells.
     fn report(&mut self, readiness: Readiness, raw: u32) -> Report {
         let Some(Registered {
             token,
             interest,
             is_listed,
-            pace,
+            rests,
         }) = self.registered
         else {
             return Report::default();
@@ -369,7 +376,13 @@ impl State {
             Mode::OneShot => None,
             Mode::Edge if is_failure || !self.rests() => None,
             Mode::Edge | Mode::Level => Some(Duration::ZERO),
-            Mode::Paced => Some(pace),
+            Mode::Paced => [Readiness::READABLE, Readiness::WRITABLE]
+                .into_iter()
+                .zip(rests)
+                .filter(|(direction, _)| readiness.contains(*direction))
+                .map(|(_, rest)| rest.duration())
+                .min()
+                .or(Some(Rest::NONE.duration())),
         };
         if let Some(registered) = &mut self.registered {
             registered.is_listed |= again.is_some();
@@ -398,7 +411,7 @@ impl Registered {
             token,
             interest,
             is_listed: false,
-            pace: PACE_MIN,
+            rests: [Rest::NONE; 2],
         }
     }
 }

@@ -50,16 +50,17 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::pace::Paces;
-use super::pollfd::{Bits, PRI};
+use super::pollfd::{Bits, DETECTS};
 use super::table::{NOWHERE, Table};
+use super::timeout::Rounds;
 use super::{Backend, Knocked, SelectorId, Tracked};
 use crate::events::{Event, Room};
 use crate::interest::Interest;
 use crate::readiness::Readiness;
-use crate::sys::check;
+use crate::sys::{check, close_on_exec};
 use crate::token::Token;
 
 #[cfg(all(test, target_os = "linux"))]
@@ -106,21 +107,14 @@ unsafe impl Sync for Buffer {}
 impl Backend for EventPorts {
     type Buffer = Buffer;
     type Registration = Tracked<EventPorts>;
-    const DETECTS: Interest = if PRI == 0 {
-        Interest::READABLE.add(Interest::WRITABLE)
-    } else {
-        Interest::READABLE
-            .add(Interest::WRITABLE)
-            .add(Interest::PRIORITY)
-    };
+    const DETECTS: Interest = DETECTS;
 
     fn new() -> io::Result<EventPorts> {
         // SAFETY: takes no memory.
         let fd = check(unsafe { os::port_create() })?;
         // SAFETY: the call above made this descriptor, and nobody else has it.
         let port = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: F_SETFD takes an int.
-        check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+        close_on_exec(&port)?;
         Ok(EventPorts {
             port,
             id: SelectorId::unique(),
@@ -140,17 +134,13 @@ impl Backend for EventPorts {
         timeout: Option<Duration>,
     ) -> io::Result<Knocked> {
         let places = room.left();
-        let mut left = timeout;
-        let deadline = match timeout {
-            Some(timeout) if !timeout.is_zero() => Instant::now().checked_add(timeout),
-            _ => None, // not at all, or for ever
-        };
+        let mut rounds = Rounds::within(timeout);
         loop {
             let mut state = self.state();
             self.follow_changes(&mut state)?;
-            let mut sleep = left;
+            let mut sleep = rounds.left();
             if !buffer.paces.is_idle(&state.table) {
-                sleep = buffer.paces.probe(&mut state.table, &mut room, left)?;
+                sleep = buffer.paces.probe(&mut state.table, &mut room, sleep)?;
                 self.follow_changes(&mut state)?;
                 if room.left() == 0 {
                     return Ok(Knocked::No); // a knock shows in the next `select`
@@ -165,14 +155,8 @@ impl Backend for EventPorts {
                 0 => Knocked::No,
                 count => self.report(buffer, count, &mut room)?,
             };
-            if knocked == Knocked::Yes || room.left() < places || left == Some(Duration::ZERO) {
+            if knocked == Knocked::Yes || room.left() < places || rounds.are_over() {
                 return Ok(knocked);
-            }
-            if let Some(deadline) = deadline {
-                left = Some(deadline.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(Knocked::No);
-                }
             }
         }
     }

@@ -93,8 +93,9 @@ fn trigger(queue: &OwnedFd, ident: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// True if a user event that is triggered is reported, as tried once per process: a bell that
-/// nobody hears would be worse than a pipe, and the filter is younger than some of these systems.
+/// True if a user event is reported when it is triggered, each time and once, as tried once per
+/// process: a bell that nobody hears, or that never stops, would be worse than a pipe, and the
+/// filter is younger than some of these systems.
 fn user_events_work() -> io::Result<bool> {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     if let Some(answer) = ANSWER.get() {
@@ -102,10 +103,13 @@ fn user_events_work() -> io::Result<bool> {
     }
     let queue = super::new_queue()?;
     let mut heard = Vec::new();
-    let answer = add(&queue, os::EVFILT_USER, 1)?
-        && trigger(&queue, 1).is_ok()
-        && super::wait(&queue, &mut heard, 1, Some(Duration::ZERO)).is_ok()
-        && heard.len() == 1;
+    let mut hears = |expected: usize| {
+        super::wait(&queue, &mut heard, 2, Some(Duration::ZERO)).is_ok() && heard.len() == expected
+    };
+    let mut answer = add(&queue, os::EVFILT_USER, 1)? && hears(0);
+    for _ in 0..2 {
+        answer = answer && trigger(&queue, 1).is_ok() && hears(1) && hears(0);
+    }
     Ok(*ANSWER.get_or_init(|| answer))
 }
 

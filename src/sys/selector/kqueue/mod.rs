@@ -29,7 +29,7 @@ use super::{Backend, Knocked, SelectorId, Untracked, registration};
 use crate::events::{Event, Room};
 use crate::interest::{Interest, Mode};
 use crate::readiness::Readiness;
-use crate::sys::check;
+use crate::sys::{check, close_on_exec};
 use crate::token::Token;
 
 mod bell;
@@ -419,8 +419,7 @@ fn new_queue() -> io::Result<OwnedFd> {
     // SAFETY: the call above made this descriptor, and nobody else has it.
     let queue = unsafe { OwnedFd::from_raw_fd(fd) };
     // Between the two calls nothing is inherited either: a queue does not survive fork(2).
-    // SAFETY: takes integers.
-    check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    close_on_exec(&queue)?;
     Ok(queue)
 }
 

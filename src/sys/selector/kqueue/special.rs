@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::interest::{Interest, Mode};
 use crate::readiness::Readiness;
+use crate::sys::selector::rest::Rest;
 use crate::token::Token;
 
 /// The table, and how much is in it for those who only want to know that.
@@ -57,7 +58,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
     held_until: Option<Instant>,
-    step: Duration,
+    rest: Rest,
 }
 
 impl Special {
@@ -158,13 +159,10 @@ impl Entry {
 }
 
 impl Pace {
-    const FIRST: Duration = Duration::from_millis(1);
-    const LAST: Duration = Duration::from_millis(64);
-
     fn new() -> Pace {
         Pace {
             held_until: None,
-            step: Pace::FIRST,
+            rest: Rest::NONE,
         }
     }
 
@@ -174,8 +172,8 @@ impl Pace {
     }
 
     fn hold(&mut self, now: Instant) {
-        self.held_until = now.checked_add(self.step);
-        self.step = (self.step * 2).min(Pace::LAST);
+        self.held_until = now.checked_add(self.rest.duration());
+        self.rest.lengthen();
     }
 
     /// Until when the direction is not to be asked for.
@@ -186,6 +184,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -193,14 +193,13 @@ mod tests {
         let mut pace = Pace::new();
         let start = Instant::now();
         assert_eq!(pace.held_after(start), None);
-        for ms in [1, 2, 4, 8, 16, 32, 64, 64] {
+        for _ in 0..500 {
+            let rest = pace.rest.duration();
             pace.hold(start);
-            assert_eq!(
-                pace.held_after(start),
-                Some(start + Duration::from_millis(ms))
-            );
-            assert_eq!(pace.held_after(start + Duration::from_millis(ms)), None);
+            assert_eq!(pace.held_after(start), Some(start + rest));
+            assert_eq!(pace.held_after(start + rest), None);
         }
+        assert_eq!(pace.rest.duration(), Duration::from_millis(64));
         pace.reset();
         assert_eq!(pace, Pace::new());
     }
