@@ -1,4 +1,4 @@
-//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls.
+//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls, the network.
 //!
 //! Each case runs in a process of its own: the test starts this very binary again, asks it for that one test, and
 //! there [`alone`] runs the body. The only other thread is the test harness, which waits.
@@ -7,6 +7,8 @@
 mod descriptors;
 #[cfg(feature = "log")]
 mod logging;
+#[cfg(target_os = "linux")]
+mod multicast;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod signals;
