@@ -121,17 +121,24 @@ fn side_by_side(by: By, name: &str, rounds: usize, size: usize) -> io::Result<()
     let mut quinn = OnQuinn::new(by)?;
     let mut raw = Raw::new(size, by)?;
     let (mut raw_single, mut calls) = (RawSingle::new(size)?, LitioSingle::new(size)?);
+    let runs = match by {
+        By::Singles => [
+            "litio, runs of one",
+            "litio, runs of one, metadata as quinn-udp",
+        ],
+        _ => ["litio", "litio, metadata as quinn-udp"],
+    };
     let mut contenders = vec![
         Contender::new("raw", || match by {
             By::Singles => raw_single.turn(&contents),
             _ => raw.turn(&contents),
         }),
-        Contender::new("litio", || litio.turn(&contents, size)),
-        Contender::new("litio, metadata as quinn-udp", || all.turn(&contents, size)),
+        Contender::new(runs[0], || litio.turn(&contents, size)),
+        Contender::new(runs[1], || all.turn(&contents, size)),
         Contender::new("quinn-udp", || quinn.turn(&contents, size)),
     ];
     if by == By::Singles {
-        contenders.push(Contender::new("litio send, recv", || calls.turn(&contents)));
+        contenders.insert(1, Contender::new("litio", || calls.turn(&contents)));
     }
     row_per(RUN, name, rounds, &mut contenders);
     Ok(())
