@@ -13,6 +13,7 @@ mod multicast;
 mod seccomp;
 mod signals;
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,13 @@ fn alone<F: FnOnce()>(body: F) {
         "{test}: {status}; it said:\n{}",
         said(&output)
     );
+    // What a case could not do here, past the test harness, which would keep it to itself.
+    for line in said(&output)
+        .lines()
+        .filter(|line| line.starts_with("!!! "))
+    {
+        writeln!(std::io::stderr(), "{test}: {line}").ok();
+    }
 }
 
 fn said(output: &std::process::Output) -> String {

@@ -40,7 +40,7 @@ fn multicast_of_ipv6_is_heard_from_the_source_that_was_joined_and_no_other() {
         if child == 0 {
             let result = std::panic::catch_unwind(|| match network_of_our_own() {
                 Ok(loopback) => hear_one_source(loopback),
-                Err(error) => println!("!!! NOT RUN: no network of our own ({error})"),
+                Err(error) => println!("!!! NOT TESTED: no network of our own ({error})"),
             });
             // SAFETY: ends the child.
             unsafe { libc::_exit(result.is_err().into()) };

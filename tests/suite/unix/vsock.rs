@@ -22,7 +22,9 @@ fn local_listener() -> Option<VsockListener> {
             // A test machine that has it says so, lest nobody notices that nothing is tested.
             let is_required = std::env::var_os("LITIO_TEST_VSOCK").is_some();
             assert!(!is_required, "no vsock_loopback: {error}");
-            println!("!!! NOT RUN: the kernel has no vsock_loopback ({error})");
+            // Past the test harness, which would keep it to itself.
+            let why = format!("!!! vsock is NOT TESTED: no vsock_loopback here ({error})\n");
+            std::io::stderr().write_all(why.as_bytes()).ok();
             None
         }
     }
