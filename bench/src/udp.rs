@@ -11,8 +11,38 @@ use litio::net::datagrams::{Batch, RecvRun, SendRun, Wanted};
 
 use crate::measure::{Contender, row_per};
 
+/// The length of a run; so many datagrams the kernel takes in one piece.
 const RUN: usize = 64;
-const BUFFERS: usize = 4;
+
+/// By which means datagrams travel. Each does what the one before it does, and more.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum By {
+    /// A call to send each, a call to receive each.
+    Singles,
+    /// sendmmsg and recvmmsg (quinn-udp has only the latter).
+    Mmsg,
+    Gso,
+    GsoGro,
+}
+
+impl By {
+    fn is_segmented(self) -> bool {
+        self >= By::Gso
+    }
+
+    fn is_coalesced(self) -> bool {
+        self == By::GsoGro
+    }
+
+    /// Buffers to receive into: how many, and how long.
+    fn buffers(self) -> (usize, usize) {
+        match self {
+            By::Singles => (1, 2048),
+            By::Mmsg | By::Gso => (32, 2048),
+            By::GsoGro => (4, 65_535),
+        }
+    }
+}
 
 pub fn run(rounds: usize, only: &str) -> io::Result<()> {
     println!("| datagrams, each sent and received | who | ns | quartiles | ratio to the first |");
@@ -20,24 +50,97 @@ pub fn run(rounds: usize, only: &str) -> io::Result<()> {
     for length in [1, 2, 4, 8, 16, 32, 64] {
         let name = format!("by length, runs of {length}, 64 B");
         if name.contains(only) {
-            by_length(&name, rounds, length)?;
+            let [gso, both] = [By::Gso, By::GsoGro].map(|by| OnLitio::new(by, plain(by)));
+            let (mut singles, mut gso, mut both) = (RawSingle::new(64)?, gso?, both?);
+            let mut quinn = OnQuinn::new(By::GsoGro)?;
+            let contents = vec![7; length * 64];
+            let contenders = &mut [
+                Contender::new("single, raw", || singles.turn(&contents)),
+                Contender::new("litio GSO", || gso.turn(&contents, 64)),
+                Contender::new("litio GSO + GRO", || both.turn(&contents, 64)),
+                Contender::new("quinn-udp GSO + GRO", || quinn.turn(&contents, 64)),
+            ];
+            row_per(length, &name, rounds, contenders);
         }
     }
     for size in [64, 1200] {
-        let rows: [(&str, fn(&str, usize, usize) -> io::Result<()>); 5] = [
-            ("single calls and the rest", overview),
-            ("single", single),
-            ("mmsg", mmsg),
-            ("GSO", gso),
-            ("GSO + GRO", gso_gro),
-        ];
-        for (name, run) in rows {
-            let name = format!("{name}, runs of {RUN}, {size} B");
+        let name = format!("single calls and the rest, runs of {RUN}, {size} B");
+        if name.contains(only) {
+            overview(&name, rounds, size)?;
+        }
+        for (by, title) in [
+            (By::Singles, "single"),
+            (By::Mmsg, "mmsg"),
+            (By::Gso, "GSO"),
+            (By::GsoGro, "GSO + GRO"),
+        ] {
+            let name = format!("{title}, runs of {RUN}, {size} B");
             if name.contains(only) {
-                run(&name, rounds, size)?;
+                side_by_side(by, &name, rounds, size)?;
             }
         }
     }
+    Ok(())
+}
+
+/// What Litio is asked for to do what the others do.
+fn plain(by: By) -> Wanted {
+    if by.is_coalesced() {
+        Wanted::COALESCED
+    } else {
+        Wanted::NOTHING
+    }
+}
+
+/// What all rows are measured against: one call for each datagram.
+fn overview(name: &str, rounds: usize, size: usize) -> io::Result<()> {
+    let contents = vec![7; RUN * size];
+    let mut singles = RawSingle::new(size)?;
+    let mut mmsg = OnLitio::new(By::Mmsg, Wanted::NOTHING)?;
+    let mut gso = OnLitio::new(By::Gso, Wanted::NOTHING)?;
+    let mut both = OnLitio::new(By::GsoGro, Wanted::COALESCED)?;
+    let mut quinn = OnQuinn::new(By::GsoGro)?;
+    let contenders = &mut [
+        Contender::new("single, raw", || singles.turn(&contents)),
+        Contender::new("litio mmsg", || mmsg.turn(&contents, size)),
+        Contender::new("litio GSO", || gso.turn(&contents, size)),
+        Contender::new("litio GSO + GRO", || both.turn(&contents, size)),
+        Contender::new("quinn-udp GSO + GRO", || quinn.turn(&contents, size)),
+    ];
+    row_per(RUN, name, rounds, contenders);
+    Ok(())
+}
+
+/// By the same means: the system calls themselves, Litio, and quinn-udp.
+fn side_by_side(by: By, name: &str, rounds: usize, size: usize) -> io::Result<()> {
+    let contents = vec![7; RUN * size];
+    let mut litio = OnLitio::new(by, plain(by))?;
+    // What quinn-udp always asks for.
+    let all = plain(by) | Wanted::DESTINATION | Wanted::ECN | Wanted::TIMESTAMP;
+    let mut all = OnLitio::new(by, all)?;
+    let mut quinn = OnQuinn::new(by)?;
+    let mut raw = Raw::new(size, by)?;
+    let (mut raw_single, mut calls) = (RawSingle::new(size)?, LitioSingle::new(size)?);
+    let runs = match by {
+        By::Singles => [
+            "litio, runs of one",
+            "litio, runs of one, metadata as quinn-udp",
+        ],
+        _ => ["litio", "litio, metadata as quinn-udp"],
+    };
+    let mut contenders = vec![
+        Contender::new("raw", || match by {
+            By::Singles => raw_single.turn(&contents),
+            _ => raw.turn(&contents),
+        }),
+        Contender::new(runs[0], || litio.turn(&contents, size)),
+        Contender::new(runs[1], || all.turn(&contents, size)),
+        Contender::new("quinn-udp", || quinn.turn(&contents, size)),
+    ];
+    if by == By::Singles {
+        contenders.insert(1, Contender::new("litio", || calls.turn(&contents)));
+    }
+    row_per(RUN, name, rounds, &mut contenders);
     Ok(())
 }
 
@@ -63,134 +166,6 @@ fn set_option(socket: &UdpSocket, level: libc::c_int, option: libc::c_int, value
     let value = (&raw const value).cast();
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value, len) };
     assert_eq!(result, 0, "setsockopt({level}, {option})");
-}
-
-/// From which length on a run pays.
-fn by_length(name: &str, rounds: usize, length: usize) -> io::Result<()> {
-    let size = 64;
-    let contents = vec![7; length * size];
-    let mut singles = RawSingle::new(size)?;
-    let mut gso = OnLitio::new(Wanted::NOTHING, true)?;
-    let mut both = OnLitio::new(Wanted::COALESCED, true)?;
-    row_per(
-        length,
-        name,
-        rounds,
-        &mut [
-            Contender::new("single, raw", || singles.turn(&contents)),
-            Contender::new("litio GSO", || gso.turn(&contents, size)),
-            Contender::new("litio GSO + GRO", || both.turn(&contents, size)),
-        ],
-    );
-    Ok(())
-}
-
-/// What all rows are measured against: one call for each datagram.
-fn overview(name: &str, rounds: usize, size: usize) -> io::Result<()> {
-    let contents = vec![7; RUN * size];
-    let mut singles = RawSingle::new(size)?;
-    let mut mmsg = OnLitio::new(Wanted::NOTHING, false)?;
-    let mut gso = OnLitio::new(Wanted::NOTHING, true)?;
-    let mut both = OnLitio::new(Wanted::COALESCED, true)?;
-    row_per(
-        RUN,
-        name,
-        rounds,
-        &mut [
-            Contender::new("single, raw", || singles.turn(&contents)),
-            Contender::new("litio mmsg", || mmsg.turn(&contents, size)),
-            Contender::new("litio GSO", || gso.turn(&contents, size)),
-            Contender::new("litio GSO + GRO", || both.turn(&contents, size)),
-        ],
-    );
-    Ok(())
-}
-
-fn single(name: &str, rounds: usize, size: usize) -> io::Result<()> {
-    let contents = vec![7; RUN * size];
-    let mut raw = RawSingle::new(size)?;
-    let [one, other] = pair()?.map(litio::net::UdpSocket::from_std);
-    let mut buffer = vec![0; 2048];
-    let [batch_one, batch_other] = [&one, &other].map(|s| Batch::new(s, Wanted::NOTHING).unwrap());
-    let [near, far] = pair()?.map(litio::net::UdpSocket::from_std);
-    let mut run = [RecvRun::new(vec![0; 2048])];
-    row_per(
-        RUN,
-        name,
-        rounds,
-        &mut [
-            Contender::new("raw", || raw.turn(&contents)),
-            Contender::new("litio send, recv", || {
-                for datagram in contents.chunks(size) {
-                    one.send(datagram).unwrap();
-                    assert_eq!(other.recv(&mut buffer).unwrap(), size);
-                }
-            }),
-            Contender::new("litio runs of one", || {
-                for datagram in contents.chunks(size) {
-                    near.send_runs(&batch_one, &[SendRun::new(datagram)])
-                        .unwrap();
-                    far.recv_runs(&batch_other, &mut run).unwrap();
-                    assert_eq!(run[0].contents().len(), size);
-                }
-            }),
-        ],
-    );
-    Ok(())
-}
-
-fn mmsg(name: &str, rounds: usize, size: usize) -> io::Result<()> {
-    let contents = vec![7; RUN * size];
-    let mut raw = Raw::new(size, false, false)?;
-    let mut litio = OnLitio::new(Wanted::NOTHING, false)?;
-    row_per(
-        RUN,
-        name,
-        rounds,
-        &mut [
-            Contender::new("raw", || raw.turn(&contents)),
-            Contender::new("litio", || litio.turn(&contents, size)),
-        ],
-    );
-    Ok(())
-}
-
-fn gso(name: &str, rounds: usize, size: usize) -> io::Result<()> {
-    let contents = vec![7; RUN * size];
-    let mut raw = Raw::new(size, true, false)?;
-    let mut litio = OnLitio::new(Wanted::NOTHING, true)?;
-    row_per(
-        RUN,
-        name,
-        rounds,
-        &mut [
-            Contender::new("raw", || raw.turn(&contents)),
-            Contender::new("litio", || litio.turn(&contents, size)),
-        ],
-    );
-    Ok(())
-}
-
-fn gso_gro(name: &str, rounds: usize, size: usize) -> io::Result<()> {
-    let contents = vec![7; RUN * size];
-    let mut raw = Raw::new(size, true, true)?;
-    let mut litio = OnLitio::new(Wanted::COALESCED, true)?;
-    // What quinn-udp always asks for.
-    let all = Wanted::COALESCED | Wanted::DESTINATION | Wanted::ECN | Wanted::TIMESTAMP;
-    let mut all = OnLitio::new(all, true)?;
-    let mut quinn = OnQuinn::new()?;
-    row_per(
-        RUN,
-        name,
-        rounds,
-        &mut [
-            Contender::new("raw", || raw.turn(&contents)),
-            Contender::new("litio", || litio.turn(&contents, size)),
-            Contender::new("litio, metadata as quinn-udp", || all.turn(&contents, size)),
-            Contender::new("quinn-udp", || quinn.turn(&contents, size)),
-        ],
-    );
-    Ok(())
 }
 
 struct RawSingle {
@@ -222,6 +197,31 @@ impl RawSingle {
     }
 }
 
+/// Plain calls, which look at nothing but the socket.
+struct LitioSingle {
+    sockets: [litio::net::UdpSocket; 2],
+    buffer: Vec<u8>,
+    size: usize,
+}
+
+impl LitioSingle {
+    fn new(size: usize) -> io::Result<LitioSingle> {
+        Ok(LitioSingle {
+            sockets: pair()?.map(litio::net::UdpSocket::from_std),
+            buffer: vec![0; 2048],
+            size,
+        })
+    }
+
+    fn turn(&mut self, contents: &[u8]) {
+        let [one, other] = &self.sockets;
+        for datagram in contents.chunks(self.size) {
+            one.send(datagram).unwrap();
+            assert_eq!(other.recv(&mut self.buffer).unwrap(), self.size);
+        }
+    }
+}
+
 /// By hand, with headers prepared once: the least that the system calls cost.
 struct Raw {
     sockets: [UdpSocket; 2],
@@ -238,17 +238,17 @@ struct Raw {
 }
 
 impl Raw {
-    fn new(size: usize, is_segmented: bool, is_coalesced: bool) -> io::Result<Raw> {
+    fn new(size: usize, by: By) -> io::Result<Raw> {
         let sockets = pair()?;
-        if is_coalesced {
+        if by.is_coalesced() {
             set_option(&sockets[1], libc::SOL_UDP, libc::UDP_GRO, 1);
         }
-        let count = if is_coalesced { BUFFERS } else { 32 };
+        let (count, len) = by.buffers();
         let mut raw = Raw {
             sockets,
             size,
-            is_segmented,
-            buffers: vec![vec![0; if is_coalesced { 65_535 } else { 2048 }]; count],
+            is_segmented: by.is_segmented(),
+            buffers: vec![vec![0; len]; count],
             names: vec![unsafe { zeroed() }; count],
             iovecs: Vec::new(),
             headers: Vec::new(),
@@ -268,7 +268,7 @@ impl Raw {
             header.msg_hdr.msg_iov = &mut raw.iovecs[at];
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = (&raw mut raw.names[at]).cast();
-            if is_coalesced {
+            if by.is_coalesced() {
                 header.msg_hdr.msg_control = raw.control[at].as_mut_ptr().cast();
             }
             raw.headers.push(header);
@@ -342,100 +342,137 @@ impl Raw {
 }
 
 struct OnLitio {
+    by: By,
     sockets: [litio::net::UdpSocket; 2],
     batches: [Batch; 2],
-    is_segmented: bool,
     runs: Vec<RecvRun<Vec<u8>>>,
 }
 
 impl OnLitio {
-    fn new(wanted: Wanted, is_segmented: bool) -> io::Result<OnLitio> {
+    fn new(by: By, wanted: Wanted) -> io::Result<OnLitio> {
         let sockets = pair()?.map(litio::net::UdpSocket::from_std);
-        let is_coalesced = wanted.contains(Wanted::COALESCED);
         let batches = [
             Batch::new(&sockets[0], Wanted::NOTHING)?,
             Batch::new(&sockets[1], wanted)?,
         ];
-        let (count, len) = if is_coalesced {
-            (BUFFERS, 65_535)
-        } else {
-            (32, 2048)
-        };
+        assert_eq!(batches[1].granted(), wanted);
+        let (count, len) = by.buffers();
         Ok(OnLitio {
+            by,
             sockets,
             batches,
-            is_segmented,
             runs: (0..count).map(|_| RecvRun::new(vec![0; len])).collect(),
         })
     }
 
     fn turn(&mut self, contents: &[u8], size: usize) {
-        let [one, other] = &self.sockets;
-        let [batch_one, batch_other] = &self.batches;
-        let sent = if self.is_segmented {
-            one.send_runs(batch_one, &[SendRun::new(contents).segments(size)])
-        } else {
-            let mut chunks = contents.chunks(size);
-            let runs: [_; RUN] = std::array::from_fn(|_| SendRun::new(chunks.next().unwrap()));
-            one.send_runs(batch_one, &runs)
-        };
         let count = contents.len() / size;
-        assert_eq!(sent.unwrap(), count);
+        match self.by {
+            By::Singles => {
+                for datagram in contents.chunks(size) {
+                    assert_eq!(self.send(&[SendRun::new(datagram)]), 1);
+                    self.receive(1);
+                }
+            }
+            By::Mmsg => {
+                let mut chunks = contents.chunks(size);
+                let runs: [_; RUN] = std::array::from_fn(|_| SendRun::new(chunks.next().unwrap()));
+                assert_eq!(self.send(&runs), count);
+                self.receive(count);
+            }
+            By::Gso | By::GsoGro => {
+                assert_eq!(self.send(&[SendRun::new(contents).segments(size)]), count);
+                self.receive(count);
+            }
+        }
+    }
+
+    fn send(&self, runs: &[SendRun<'_>]) -> usize {
+        self.sockets[0].send_runs(&self.batches[0], runs).unwrap()
+    }
+
+    fn receive(&mut self, count: usize) {
         let mut datagrams = 0;
         while datagrams < count {
-            let filled = other.recv_runs(batch_other, &mut self.runs).unwrap();
-            let counts = self.runs[..filled].iter().map(RecvRun::count);
+            let received = self.sockets[1].recv_runs(&self.batches[1], &mut self.runs);
+            let counts = self.runs[..received.unwrap()].iter().map(RecvRun::count);
             datagrams += counts.sum::<usize>();
         }
     }
 }
 
+/// As many buffers as quinn-udp uses in one call.
+const QUINN_BUFFERS: usize = 32;
+
 struct OnQuinn {
+    by: By,
     sockets: [UdpSocket; 2],
     states: [quinn_udp::UdpSocketState; 2],
     destination: SocketAddr,
     buffers: Vec<Vec<u8>>,
-    metas: [quinn_udp::RecvMeta; BUFFERS],
+    metas: [quinn_udp::RecvMeta; QUINN_BUFFERS],
 }
 
 impl OnQuinn {
-    fn new() -> io::Result<OnQuinn> {
+    fn new(by: By) -> io::Result<OnQuinn> {
         let sockets = pair()?;
         let states = [
             quinn_udp::UdpSocketState::new((&sockets[0]).into())?,
             quinn_udp::UdpSocketState::new((&sockets[1]).into())?,
         ];
+        if !by.is_coalesced() {
+            // It always switches it on.
+            set_option(&sockets[1], libc::SOL_UDP, libc::UDP_GRO, 0);
+        }
         let destination = sockets[1].local_addr()?;
+        let (count, len) = by.buffers();
         Ok(OnQuinn {
+            by,
             sockets,
             states,
             destination,
-            buffers: vec![vec![0; 65_535]; BUFFERS],
-            metas: [quinn_udp::RecvMeta::default(); BUFFERS],
+            buffers: vec![vec![0; len]; count],
+            metas: [quinn_udp::RecvMeta::default(); QUINN_BUFFERS],
         })
     }
 
     fn turn(&mut self, contents: &[u8], size: usize) {
         // It takes one piece at a time.
-        for piece in contents.chunks(size * (65_487 / size).min(64)) {
+        let in_a_piece = match self.by {
+            By::Singles | By::Mmsg => 1,
+            By::Gso | By::GsoGro => (65_487 / size).min(64),
+        };
+        for piece in contents.chunks(size * in_a_piece) {
             let transmit = quinn_udp::Transmit {
                 destination: self.destination,
                 ecn: None,
                 contents: piece,
-                segment_size: Some(size),
+                segment_size: self.by.is_segmented().then_some(size),
                 src_ip: None,
             };
             let socket = (&self.sockets[0]).into();
             self.states[0].try_send(socket, &transmit).unwrap();
+            if self.by == By::Singles {
+                self.receive(1);
+            }
         }
+        if self.by != By::Singles {
+            self.receive(contents.len() / size);
+        }
+    }
+
+    fn receive(&mut self, count: usize) {
         let mut datagrams = 0;
-        while datagrams < RUN {
-            let mut buffers = self.buffers.iter_mut();
-            let mut slices: [io::IoSliceMut<'_>; BUFFERS] =
-                std::array::from_fn(|_| io::IoSliceMut::new(buffers.next().unwrap()));
+        while datagrams < count {
+            let mut slices: [io::IoSliceMut<'_>; QUINN_BUFFERS] =
+                std::array::from_fn(|_| io::IoSliceMut::new(&mut []));
+            let used = self.buffers.len();
+            for (slice, buffer) in slices.iter_mut().zip(&mut self.buffers) {
+                *slice = io::IoSliceMut::new(buffer);
+            }
             let socket = (&self.sockets[1]).into();
             let filled = self.states[1]
-                .recv(socket, &mut slices, &mut self.metas)
+                .recv(socket, &mut slices[..used], &mut self.metas[..used])
                 .unwrap();
             for meta in &self.metas[..filled] {
                 datagrams += meta.len.div_ceil(meta.stride);

@@ -81,6 +81,11 @@ crate::sys::socket::if_control_messages! {
     use crate::net::{UnixSeqpacket, UnixSeqpacketListener};
     descriptors!(UnixSeqpacket, UnixSeqpacketListener);
 }
+#[cfg(unix)]
+crate::sys::socket::if_vsock! {
+    use crate::net::{VsockListener, VsockStream};
+    descriptors!(VsockListener, VsockStream);
+}
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -43,8 +43,13 @@
 //! | Linux, Android | GSO from 4.18 on; sendmmsg(2) | GRO from 5.0 on; recvmmsg(2) | all |
 //! | others | one call for each datagram | one call for each datagram | source only |
 //!
-//! Windows could do as well (USO, URO), but does not here yet. Apple's `sendmsg_x` and `recvmsg_x`
-//! are private.
+//! Windows could do as well (USO, URO), but does not here yet.
+//!
+//! Apple's systems have calls for many datagrams, `sendmsg_x` and `recvmsg_x`, but not for
+//! programs: they are declared in `bsd/sys/socket_private.h` of xnu, which is in no SDK; the App
+//! Store admits public interfaces only (guideline 2.5.1); and they differ between releases (that of
+//! macOS 10.15 does not say how long the control messages are). Who wants them all the same runs
+//! them in [`try_io_for`](UdpSocket::try_io_for).
 //!
 //! # Examples
 //!

@@ -1,4 +1,5 @@
-//! Sockets: TCP, UDP and, on Unix, Unix sockets.
+//! Sockets: TCP, UDP and, on Unix, Unix sockets; on Linux and Android also vsock, between virtual
+//! machines and their host.
 //!
 //! They are what std's types of the same names are, made non-blocking and close-on-exec, and turned
 //! into [sources](crate::event::Source). Methods that would wait answer
@@ -90,6 +91,11 @@ crate::sys::socket::if_control_messages! {
     pub mod ancillary;
     mod unix_seqpacket;
     pub use unix_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
+}
+#[cfg(unix)]
+crate::sys::socket::if_vsock! {
+    mod vsock;
+    pub use vsock::{VsockAddr, VsockListener, VsockStream};
 }
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 pub mod datagrams;

@@ -1,13 +1,13 @@
 //! UDP.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{self, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::datagrams::{Batch, RecvRun, SendRun};
 use super::{debug_as_std, into_std, operations, source};
 use crate::interest::Interest;
 use crate::io_source::IoSource;
-use crate::sys::socket::{batch, udp};
+use crate::sys::socket::{batch, udp, vectored};
 
 /// A UDP socket.
 ///
@@ -277,6 +277,120 @@ impl UdpSocket {
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner
             .do_io(Interest::READABLE, |socket| socket.peek(buffer))
+    }
+
+    /// As [`send`](UdpSocket::send), with the bytes of one datagram in several buffers, one behind
+    /// the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UdpSocket::send). `EMSGSIZE` or `EINVAL` also for more buffers than the system
+    /// takes, which are 1024 on most.
+    ///
+    /// # System calls
+    ///
+    /// sendmsg(2), `WSASendTo`. WASI, Hermit and Nintendo 3DS have no such call; there the bytes
+    /// are copied to one buffer first.
+    ///
+    /// # Examples
+    ///
+    /// See [`recv_vectored_from`](UdpSocket::recv_vectored_from).
+    #[doc(alias = "sendmsg")]
+    #[inline]
+    pub fn send_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.inner.do_io(Interest::WRITABLE, |socket| {
+            vectored::send(socket, buffers, None)
+        })
+    }
+
+    /// As [`send_to`](UdpSocket::send_to), with the bytes of one datagram in several buffers, one
+    /// behind the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](UdpSocket::send_to) and [`send_vectored`](UdpSocket::send_vectored).
+    ///
+    /// # System calls
+    ///
+    /// As [`send_vectored`](UdpSocket::send_vectored).
+    ///
+    /// # Examples
+    ///
+    /// See [`recv_vectored_from`](UdpSocket::recv_vectored_from).
+    #[doc(alias = "sendmsg")]
+    #[inline]
+    pub fn send_vectored_to(
+        &self,
+        buffers: &[IoSlice<'_>],
+        target: SocketAddr,
+    ) -> io::Result<usize> {
+        self.inner.do_io(Interest::WRITABLE, |socket| {
+            vectored::send(socket, buffers, Some(target))
+        })
+    }
+
+    /// As [`recv`](UdpSocket::recv), into several buffers, of which each is filled before the next.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv) and [`send_vectored`](UdpSocket::send_vectored).
+    ///
+    /// # System calls
+    ///
+    /// recvmsg(2), `WSARecvFrom`. WASI, Hermit and Nintendo 3DS have no such call; there the bytes
+    /// are copied from one buffer.
+    ///
+    /// # Examples
+    ///
+    /// See [`recv_vectored_from`](UdpSocket::recv_vectored_from).
+    #[doc(alias = "recvmsg")]
+    #[inline]
+    pub fn recv_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.inner.do_io(Interest::READABLE, |socket| {
+            vectored::receive(socket, buffers)
+        })
+    }
+
+    /// As [`recv_from`](UdpSocket::recv_from), into several buffers, of which each is filled before
+    /// the next: a header to its place, and the rest to another.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UdpSocket::recv_from) and [`send_vectored`](UdpSocket::send_vectored).
+    ///
+    /// # System calls
+    ///
+    /// As [`recv_vectored`](UdpSocket::recv_vectored).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use std::io::{IoSlice, IoSliceMut};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # // Blocking, so that the example needs no loop.
+    /// # let socket = UdpSocket::from_std(std::net::UdpSocket::bind("127.0.0.1:0")?);
+    /// let here = socket.local_addr()?;
+    /// socket.send_vectored_to(&[IoSlice::new(b"head"), IoSlice::new(b"and body")], here)?;
+    ///
+    /// let (mut head, mut body) = ([0; 4], [0; 1500]);
+    /// let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// let (len, from) = socket.recv_vectored_from(&mut buffers)?;
+    /// assert_eq!((len, from), (12, here));
+    /// assert_eq!((&head, &body[..len - 4]), (b"head", &b"and body"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "recvmsg")]
+    #[inline]
+    pub fn recv_vectored_from(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> io::Result<(usize, SocketAddr)> {
+        self.inner.do_io(Interest::READABLE, |socket| {
+            vectored::receive_from(socket, buffers)
+        })
     }
 
     /// Sends runs of datagrams, by the best means that work for this socket; how many datagrams
@@ -657,6 +771,67 @@ impl UdpSocket {
     #[doc(alias = "IPV6_DROP_MEMBERSHIP")]
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.inner.get().leave_multicast_v6(group, interface)
+    }
+
+    /// Joins an IPv6 multicast group for what `source` sends to it, and nobody else
+    /// (`MCAST_JOIN_SOURCE_GROUP`), on the interface with the index `interface`, or one of the
+    /// system's choice if that is 0. For several sources, call it for each.
+    ///
+    /// What `join_ssm_v4` of `socket2` is for IPv4. Beware of the other groups of the machine: on
+    /// Linux a socket that is bound to all addresses hears them too, unless `socket2` sets
+    /// `IPV6_MULTICAST_ALL` to false.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_multicast_v4`](UdpSocket::join_multicast_v4).
+    /// [`Unsupported`](io::ErrorKind::Unsupported) elsewhere than on Linux, Android, Apple's
+    /// systems, FreeBSD and Windows.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// // Not run: a machine may have no interface for it.
+    /// use litio::net::UdpSocket;
+    /// use std::net::Ipv6Addr;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = UdpSocket::bind("[::]:5353".parse().unwrap())?;
+    /// let source: Ipv6Addr = "2001:db8::1".parse().unwrap();
+    /// let group: Ipv6Addr = "ff3e::8000:1".parse().unwrap();
+    /// socket.join_ssm_v6(&source, &group, 0)?;
+    /// socket.leave_ssm_v6(&source, &group, 0)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "MCAST_JOIN_SOURCE_GROUP")]
+    pub fn join_ssm_v6(
+        &self,
+        source: &Ipv6Addr,
+        group: &Ipv6Addr,
+        interface: u32,
+    ) -> io::Result<()> {
+        udp::set_source_membership(self.inner.get(), *source, *group, interface, true)
+    }
+
+    /// Leaves a group joined with [`join_ssm_v6`](UdpSocket::join_ssm_v6), with the same arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable) or, on Linux if no other source of the
+    /// group is joined, `EINVAL` if it was not joined. Otherwise as
+    /// [`join_ssm_v6`](UdpSocket::join_ssm_v6).
+    ///
+    /// # Examples
+    ///
+    /// See [`join_ssm_v6`](UdpSocket::join_ssm_v6).
+    #[doc(alias = "MCAST_LEAVE_SOURCE_GROUP")]
+    pub fn leave_ssm_v6(
+        &self,
+        source: &Ipv6Addr,
+        group: &Ipv6Addr,
+        interface: u32,
+    ) -> io::Result<()> {
+        udp::set_source_membership(self.inner.get(), *source, *group, interface, false)
     }
 
     /// Whether an IPv6 socket keeps away from IPv4 (`IPV6_V6ONLY`). It is set before a socket is

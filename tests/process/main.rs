@@ -1,4 +1,4 @@
-//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls.
+//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls, the network.
 //!
 //! Each case runs in a process of its own: the test starts this very binary again, asks it for that one test, and
 //! there [`alone`] runs the body. The only other thread is the test harness, which waits.
@@ -8,9 +8,12 @@ mod descriptors;
 #[cfg(feature = "log")]
 mod logging;
 #[cfg(target_os = "linux")]
+mod multicast;
+#[cfg(target_os = "linux")]
 mod seccomp;
 mod signals;
 
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -62,6 +65,13 @@ fn alone<F: FnOnce()>(body: F) {
         "{test}: {status}; it said:\n{}",
         said(&output)
     );
+    // What a case could not do here, past the test harness, which would keep it to itself.
+    for line in said(&output)
+        .lines()
+        .filter(|line| line.starts_with("!!! "))
+    {
+        writeln!(std::io::stderr(), "{test}: {line}").ok();
+    }
 }
 
 fn said(output: &std::process::Output) -> String {

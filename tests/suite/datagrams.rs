@@ -292,20 +292,86 @@ fn metadata_travels_with_single_datagrams_and_runs() {
                 let count: usize = runs[..filled].iter().map(RecvRun::count).sum();
                 assert_eq!(count, run.count(), "{what}");
                 for run in &runs[..filled] {
-                    assert_eq!(run.source().port(), peer.local_addr().unwrap().port());
+                    let (source, from) = (run.source(), peer.local_addr().unwrap());
+                    assert_eq!(source.port(), from.port());
+                    assert_eq!(source.ip().to_canonical(), from.ip().to_canonical());
                     assert_eq!(run.destination(), Some(destination), "{what}");
-                    assert!(run.interface().is_some_and(|index| index > 0));
+                    #[cfg(unix)]
+                    assert_eq!(run.interface(), Some(loopback_index()), "{what}");
                     assert_eq!(
                         (run.ecn(), run.dscp()),
                         (Some(Ecn::Capable1), Some(46)),
                         "{what}"
                     );
                     assert_eq!(run.hop_limit(), Some(9), "{what}");
-                    assert!(run.timestamp().is_some_and(|time| time > before));
+                    let after = before + Duration::from_secs(120);
+                    assert!(
+                        run.timestamp()
+                            .is_some_and(|time| time > before && time < after)
+                    );
                     assert_eq!(run.drops(), Some(0));
                 }
                 expect_would_block(socket.recv_runs(&batch, &mut runs));
             }
+        }
+    }
+}
+
+#[test]
+fn every_mark_arrives_as_it_was_sent() {
+    if !TELLS {
+        return;
+    }
+    for address in [Some(any_v4()), any_v6()].into_iter().flatten() {
+        let mut rig = Rig::new();
+        let (socket, batch, there) = receiver(&rig, address, Wanted::ECN);
+        let (peer, peer_batch) = sender(address);
+        let [mut run] = buffers();
+        let marks = [
+            Ecn::NotCapable,
+            Ecn::Capable0,
+            Ecn::Capable1,
+            Ecn::Congested,
+        ];
+        for ecn in marks {
+            for dscp in [0, 1, 46, 63] {
+                let sent = SendRun::new(b"x").to(there).ecn(ecn).dscp(dscp);
+                peer.send_runs(&peer_batch, &[sent]).unwrap();
+                rig.expect(A, READABLE);
+                let runs = std::slice::from_mut(&mut run);
+                assert_eq!(socket.recv_runs(&batch, runs).unwrap(), 1);
+                assert_eq!((run.ecn(), run.dscp()), (Some(ecn), Some(dscp)));
+            }
+        }
+        // One that is not marked is told to be so.
+        peer.send_runs(&peer_batch, &[SendRun::new(b"x").to(there)])
+            .unwrap();
+        rig.expect(A, READABLE);
+        let runs = std::slice::from_mut(&mut run);
+        assert_eq!(socket.recv_runs(&batch, runs).unwrap(), 1);
+        assert_eq!((run.ecn(), run.dscp()), (Some(Ecn::NotCapable), Some(0)));
+    }
+}
+
+#[test]
+fn interface_that_is_none_is_the_systems_error() {
+    if !TELLS {
+        return;
+    }
+    for address in [Some(any_v4()), any_v6()].into_iter().flatten() {
+        let (peer, batch) = sender(address);
+        let run = SendRun::new(b"aabb").to(peer.local_addr().unwrap());
+        for run in [run, run.segments(2)] {
+            let error = peer
+                .send_runs(&batch, &[run.interface(u32::MAX >> 1)])
+                .unwrap_err();
+            assert!(error.raw_os_error().is_some(), "{error:?}");
+            #[cfg(unix)]
+            assert_eq!(
+                peer.send_runs(&batch, &[run.interface(loopback_index())])
+                    .unwrap(),
+                run.count()
+            );
         }
     }
 }

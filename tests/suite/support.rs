@@ -228,6 +228,21 @@ pub(crate) fn any_v6() -> Option<SocketAddr> {
     std::net::UdpSocket::bind(address).ok().map(|_| address)
 }
 
+/// The index of the loopback's network interface.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "std has no if_nametoindex")]
+pub(crate) fn loopback_index() -> u32 {
+    let name = if cfg!(target_os = "linux") {
+        c"lo"
+    } else {
+        c"lo0"
+    };
+    // SAFETY: `name` is a C string that lives through the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    assert_ne!(index, 0, "no interface {name:?}");
+    index
+}
+
 /// A Litio stream and its peer, a blocking stream of std.
 #[track_caller]
 pub(crate) fn stream_and_peer() -> (TcpStream, std::net::TcpStream) {

@@ -1,6 +1,6 @@
 //! `UdpSocket`, method by method.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 #[cfg(not(target_family = "wasm"))]
 use std::net::Ipv4Addr;
@@ -193,6 +193,71 @@ fn a_socket_whose_peer_is_gone_hears_of_it_and_recovers() {
 }
 
 #[test]
+fn datagrams_are_gathered_and_scattered() {
+    for address in [Some(any_v4()), any_v6()].into_iter().flatten() {
+        let mut rig = Rig::new();
+        let first = UdpSocket::bind(address).unwrap();
+        let mut second = UdpSocket::bind(address).unwrap();
+        rig.register(&mut second, B, Interest::READABLE);
+        let (here, there) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+        let data = [&b"ab"[..], b"", b"cde"].map(IoSlice::new);
+        first.send_vectored(&data).unwrap_err(); // whereto?
+        for round in 0..3 {
+            let (mut head, mut body) = ([0; 1], [0; 8]);
+            let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+            expect_would_block(second.recv_vectored(&mut buffers));
+            expect_would_block(second.recv_vectored_from(&mut buffers));
+            rig.expect_nothing();
+            if round == 0 {
+                assert_eq!(first.send_vectored_to(&data, there).unwrap(), 5);
+                first.connect(there).unwrap();
+            } else {
+                assert_eq!(first.send_vectored(&data).unwrap(), 5);
+            }
+            rig.expect(B, READABLE);
+            let received = second.recv_vectored_from(&mut buffers);
+            assert_eq!(received.unwrap(), (5, here));
+            assert_eq!((&head, &body[..4]), (b"a", &b"bcde"[..]));
+        }
+        // As one datagram each, the empty one too.
+        assert_eq!(first.send_vectored(&data[2..]).unwrap(), 3);
+        assert_eq!(first.send_vectored(&[]).unwrap(), 0);
+        rig.expect(B, READABLE);
+        let (mut head, mut body) = ([0; 2], [0; 8]);
+        let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+        assert_eq!(second.recv_vectored(&mut buffers).unwrap(), 3);
+        // A machine under load may be late with the second.
+        let len = loop {
+            match second.recv_vectored(&mut buffers) {
+                Err(error) if is_would_block(&error) => drop(rig.expect(B, READABLE)),
+                received => break received.unwrap(),
+            }
+        };
+        assert_eq!(len, 0);
+    }
+}
+
+/// As `recv` does: silently on Unix, with an error on Windows.
+#[test]
+fn what_is_longer_than_all_buffers_is_cut() {
+    let mut rig = Rig::new();
+    let (first, second) = pair(&rig);
+    let there = second.local_addr().unwrap();
+    first.send_to(b"0123456789", there).unwrap();
+    rig.expect(B, READABLE);
+    let (mut head, mut body) = ([0; 2], [0; 3]);
+    let mut buffers = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    let received = second.recv_vectored_from(&mut buffers);
+    if cfg!(windows) {
+        received.unwrap_err();
+    } else {
+        assert_eq!(received.unwrap(), (5, first.local_addr().unwrap()));
+    }
+    assert_eq!((&head, &body), (b"01", b"234"));
+    expect_would_block(second.recv_vectored(&mut [IoSliceMut::new(&mut [0; 8])]));
+}
+
+#[test]
 fn options_are_set_and_read_back() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
     assert!(!socket.broadcast().unwrap());
@@ -300,19 +365,39 @@ fn multicast_of_ipv6_is_joined_and_left() {
     );
 }
 
-/// The index of the loopback's network interface.
+/// What the group is heard from is tested where there is a way to it: in `tests/process`.
 #[cfg(unix)]
-#[expect(unsafe_code, reason = "std has no if_nametoindex")]
-fn loopback_index() -> u32 {
-    let name = if cfg!(target_os = "linux") {
-        c"lo"
-    } else {
-        c"lo0"
-    };
-    // SAFETY: `name` is a C string that lives through the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    assert_ne!(index, 0, "no interface {name:?}");
-    index
+#[test]
+fn multicast_of_ipv6_is_joined_and_left_for_single_sources() {
+    let Some(address) = any_v6() else { return };
+    let group = Ipv6Addr::new(0xff31, 0, 0, 0, 0, 0, 0x8000, 0x4c10);
+    let [one, other] = [1, 2].map(|n| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n));
+    let loopback = loopback_index();
+    let socket = UdpSocket::bind(address).unwrap();
+    let joined = socket.join_ssm_v6(&one, &group, loopback);
+    if !cfg!(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_vendor = "apple"
+    )) {
+        return expect_error(ErrorKind::Unsupported, joined);
+    }
+    joined.unwrap();
+    expect_error(
+        ErrorKind::AddrNotAvailable,
+        socket.join_ssm_v6(&one, &group, loopback),
+    );
+    socket.join_ssm_v6(&other, &group, loopback).unwrap();
+    socket.leave_ssm_v6(&one, &group, loopback).unwrap();
+    expect_error(
+        ErrorKind::AddrNotAvailable,
+        socket.leave_ssm_v6(&one, &group, loopback),
+    );
+    socket.leave_ssm_v6(&other, &group, loopback).unwrap();
+    // What is no group.
+    let error = socket.join_ssm_v6(&one, &other, loopback).unwrap_err();
+    assert!(error.raw_os_error().is_some(), "{error:?}");
 }
 
 #[test]

@@ -697,60 +697,8 @@ fn timestamp(data: &[u8]) -> Option<SystemTime> {
 
 // System calls
 
-/// The system calls of this file.
+/// The system calls of this file: the real ones, unless a test says otherwise.
 trait Calls {
-    fn option(&self, socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<c_int>;
-
-    fn set_option(
-        &self,
-        socket: BorrowedFd<'_>,
-        level: c_int,
-        option: c_int,
-        value: c_int,
-    ) -> io::Result<()>;
-
-    /// # Safety
-    ///
-    /// - `message` points to a header that is initialised.
-    /// - What that points to is as long as it says, and stays for the call.
-    unsafe fn sendmsg(&self, socket: BorrowedFd<'_>, message: *const msghdr) -> io::Result<usize>;
-
-    /// # Safety
-    ///
-    /// - As [`sendmsg`](Calls::sendmsg), for `len` headers.
-    unsafe fn sendmmsg(
-        &self,
-        socket: BorrowedFd<'_>,
-        messages: *mut mmsghdr,
-        len: usize,
-    ) -> io::Result<usize>;
-
-    /// # Safety
-    ///
-    /// - As [`sendmsg`](Calls::sendmsg), and all of it may be written to.
-    unsafe fn recvmsg(
-        &self,
-        socket: BorrowedFd<'_>,
-        message: *mut msghdr,
-        flags: c_int,
-    ) -> io::Result<usize>;
-
-    /// # Safety
-    ///
-    /// - As [`recvmsg`](Calls::recvmsg), for `len` headers.
-    unsafe fn recvmmsg(
-        &self,
-        socket: BorrowedFd<'_>,
-        messages: *mut mmsghdr,
-        len: usize,
-        flags: c_int,
-    ) -> io::Result<usize>;
-}
-
-/// The real ones.
-struct System;
-
-impl Calls for System {
     fn option(&self, socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<c_int> {
         posix::option(socket, level, option)
     }
@@ -765,6 +713,10 @@ impl Calls for System {
         posix::set_option(&socket, level, option, value)
     }
 
+    /// # Safety
+    ///
+    /// - `message` points to a header that is initialised.
+    /// - What that points to is as long as it says, and stays for the call.
     #[inline]
     unsafe fn sendmsg(&self, socket: BorrowedFd<'_>, message: *const msghdr) -> io::Result<usize> {
         // SAFETY: as the caller promises.
@@ -772,6 +724,9 @@ impl Calls for System {
         Ok(bytes as usize)
     }
 
+    /// # Safety
+    ///
+    /// - As [`sendmsg`](Calls::sendmsg), for `len` headers.
     #[inline]
     unsafe fn sendmmsg(
         &self,
@@ -779,12 +734,15 @@ impl Calls for System {
         messages: *mut mmsghdr,
         len: usize,
     ) -> io::Result<usize> {
+        let (fd, len) = (socket.as_raw_fd(), len as c_uint);
         // SAFETY: as the caller promises.
-        let count =
-            check(unsafe { libc::sendmmsg(socket.as_raw_fd(), messages, len as c_uint, 0) })?;
+        let count = check(unsafe { libc::sendmmsg(fd, messages, len, 0) })?;
         Ok(count as usize)
     }
 
+    /// # Safety
+    ///
+    /// - As [`sendmsg`](Calls::sendmsg), and all of it may be written to.
     #[inline]
     unsafe fn recvmsg(
         &self,
@@ -797,6 +755,9 @@ impl Calls for System {
         Ok(bytes as usize)
     }
 
+    /// # Safety
+    ///
+    /// - As [`recvmsg`](Calls::recvmsg), for `len` headers.
     #[inline]
     unsafe fn recvmmsg(
         &self,
@@ -811,6 +772,10 @@ impl Calls for System {
         Ok(count as usize)
     }
 }
+
+struct System;
+
+impl Calls for System {}
 
 #[cfg(test)]
 mod tests {
@@ -827,6 +792,8 @@ mod tests {
         segmented: RefCell<Vec<c_int>>,
         /// For all of them.
         send: RefCell<Vec<c_int>>,
+        /// For those of `recvmsg` and `recvmmsg`, as above.
+        receive: RefCell<Vec<c_int>>,
         is_without_mmsg: bool,
         missing_options: &'static [(c_int, c_int)],
         log: RefCell<Vec<(&'static str, usize)>>,
@@ -866,6 +833,13 @@ mod tests {
             self.log.take()
         }
 
+        fn check_option(&self, level: c_int, option: c_int) -> io::Result<()> {
+            if self.missing_options.contains(&(level, option)) {
+                return Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
+            }
+            Ok(())
+        }
+
         fn check_mmsg(&self) -> io::Result<()> {
             if self.is_without_mmsg {
                 return Err(io::Error::from_raw_os_error(libc::ENOSYS));
@@ -876,9 +850,7 @@ mod tests {
 
     impl Calls for Refusing {
         fn option(&self, socket: BorrowedFd<'_>, level: c_int, option: c_int) -> io::Result<c_int> {
-            if self.missing_options.contains(&(level, option)) {
-                return Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
-            }
+            self.check_option(level, option)?;
             System.option(socket, level, option)
         }
 
@@ -889,9 +861,7 @@ mod tests {
             option: c_int,
             value: c_int,
         ) -> io::Result<()> {
-            if self.missing_options.contains(&(level, option)) {
-                return Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT));
-            }
+            self.check_option(level, option)?;
             System.set_option(socket, level, option, value)
         }
 
@@ -929,7 +899,7 @@ mod tests {
             message: *mut msghdr,
             flags: c_int,
         ) -> io::Result<usize> {
-            self.refuse("recvmsg", 1, &[])?;
+            self.refuse("recvmsg", 1, &[&self.receive])?;
             // SAFETY: as the caller promises.
             unsafe { System.recvmsg(socket, message, flags) }
         }
@@ -941,7 +911,7 @@ mod tests {
             len: usize,
             flags: c_int,
         ) -> io::Result<usize> {
-            self.refuse("recvmmsg", len, &[])?;
+            self.refuse("recvmmsg", len, &[&self.receive])?;
             self.check_mmsg()?;
             // SAFETY: as the caller promises.
             unsafe { System.recvmmsg(socket, messages, len, flags) }
@@ -1138,6 +1108,75 @@ mod tests {
             MESSAGES_MAX
         );
         assert_arrived(&other, &[&b"x"[..]; MESSAGES_MAX]);
+    }
+
+    /// Found in the second call; in the first it is told.
+    #[test]
+    #[cfg_attr(miri, ignore = "no UDP")]
+    fn error_of_receiving_is_told_before_the_first_datagram_and_a_count_after() {
+        for is_without_mmsg in [false, true] {
+            let (one, other) = pair();
+            let calls = Refusing {
+                is_without_mmsg,
+                ..Refusing::default()
+            };
+            let offload = offload(&calls, &other, Wanted::NOTHING);
+            // Whether there is recvmmsg is known from here on.
+            let mut runs = [(); MESSAGES_MAX + 3].map(|()| RecvRun::new([0; 8]));
+            receive_by(&calls, other.as_fd(), &offload, &mut runs).unwrap_err();
+            for errno in [libc::ECONNREFUSED, libc::EINTR, libc::EAGAIN] {
+                calls.receive.borrow_mut().push(errno);
+                let error = receive_by(&calls, other.as_fd(), &offload, &mut runs).unwrap_err();
+                assert_eq!(error.raw_os_error(), Some(errno));
+                for _ in 0..runs.len() {
+                    one.send(b"x").unwrap();
+                }
+                calls.receive.borrow_mut().extend([errno, 0]);
+                let first = receive_by(&calls, other.as_fd(), &offload, &mut runs).unwrap();
+                assert_eq!(first, if is_without_mmsg { 1 } else { MESSAGES_MAX });
+                let rest = receive_by(&calls, other.as_fd(), &offload, &mut runs).unwrap();
+                assert_eq!(rest, runs.len() - first);
+            }
+        }
+    }
+
+    /// No kernel says such things. Nothing may be read beyond the message, and a run be cut into
+    /// pieces that its buffer has.
+    #[test]
+    fn any_metadata_can_be_read() {
+        let kinds = [
+            (libc::SOL_UDP, libc::UDP_GRO),
+            (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
+            (libc::IPPROTO_IP, libc::IP_TOS),
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            (libc::IPPROTO_IP, libc::IP_TTL),
+            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS),
+            (libc::SOL_SOCKET, libc::SO_RXQ_OVFL),
+        ];
+        let mut state = 1u32;
+        let mut random = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % bound
+        };
+        for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
+            let mut buffer = [0; 300];
+            let mut writer = ControlWriter::new(&mut buffer);
+            for _ in 0..random(6) {
+                let (level, kind) = kinds[random(kinds.len() as u32) as usize];
+                let fill = [0, 1, 0xff, random(256) as u8][random(4) as usize];
+                let data = vec![fill; random(24) as usize];
+                writer.push(level, kind, &data).unwrap();
+            }
+            let mut run = RecvRun::new([0; 64]);
+            let len = random(80) as usize;
+            read_control(writer.into_bytes(), len, &mut run.received);
+            assert_eq!(run.datagrams().count(), run.count());
+            assert!(run.datagrams().map(<[u8]>::len).sum::<usize>() <= len);
+            run.ecn();
+            run.dscp();
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use libc::c_int;
 
 mod address;
 pub(crate) mod plain_batch;
+pub(crate) mod plain_vectored;
 mod posix;
 pub(crate) mod tcp;
 pub(crate) mod udp;
@@ -246,12 +247,80 @@ mod peer {
     }
 }
 
+// Sockets between a virtual machine and its host
+
+#[cfg(any(target_os = "android", target_os = "linux"))]
+pub(crate) mod vsock;
+
+/// Keeps its items where the system has vsock, and drops them elsewhere.
+#[allow(unused_macros)]
+macro_rules! if_vsock {
+    ($($item:item)*) => {
+        $(
+            #[cfg(any(target_os = "android", target_os = "linux"))]
+            $item
+        )*
+    };
+}
+
+#[allow(unused_imports)] // used by `net` and `unix`
+pub(crate) use if_vsock;
+
 // Many datagrams per call
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) mod batch;
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 pub(crate) use plain_batch as batch;
+
+// Datagrams of several buffers
+
+#[cfg(any(target_os = "hermit", target_os = "horizon", target_os = "wasi"))]
+pub(crate) use plain_vectored as vectored;
+#[cfg(not(any(target_os = "hermit", target_os = "horizon", target_os = "wasi")))]
+pub(crate) mod vectored;
+
+// Multicast from one source
+
+/// The options of an IPv6 socket to join a group for one source and to leave it (RFC 3678), and the
+/// struct that they take. The libc crate has them for some of these systems only.
+mod source_group {
+    use libc::{c_int, sockaddr_storage};
+
+    use super::address::InetAddress;
+
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    pub(super) const JOIN_AND_LEAVE: Option<[c_int; 2]> = Some([46, 47]);
+    #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
+    pub(super) const JOIN_AND_LEAVE: Option<[c_int; 2]> = Some([82, 83]);
+    #[cfg(not(any(
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_vendor = "apple"
+    )))]
+    pub(super) const JOIN_AND_LEAVE: Option<[c_int; 2]> = None;
+
+    /// A `struct group_source_req`.
+    #[cfg_attr(target_vendor = "apple", repr(C, packed(4)))]
+    #[cfg_attr(not(target_vendor = "apple"), repr(C))]
+    pub(super) struct SourceGroup {
+        pub(super) interface: u32,
+        pub(super) group: sockaddr_storage,
+        pub(super) source: sockaddr_storage,
+    }
+
+    /// The address as such structs hold it: with its length in it, where there is a field for that.
+    #[allow(unused_mut)]
+    pub(super) fn storage(address: &InetAddress) -> sockaddr_storage {
+        let mut storage = address.raw;
+        #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
+        {
+            storage.ss_len = address.len() as u8;
+        }
+        storage
+    }
+}
 
 /// Makes a pipe: the end that reads, then the end that writes.
 ///

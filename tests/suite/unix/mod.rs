@@ -1,4 +1,4 @@
-//! What only Unix has: descriptors as such, Unix sockets, pipes, urgent data.
+//! What only Unix has: descriptors as such, Unix sockets, pipes, urgent data, vsock.
 
 mod ancillary;
 mod datagram;
@@ -12,6 +12,8 @@ mod priority;
 mod seqpacket;
 mod source_fd;
 mod stream;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod vsock;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -40,6 +40,7 @@ fn run_on(
     let kernel = kernel(context, release, &folder)?;
     let root = folder.join("root.cpio");
     let programs = test_programs(context)?;
+    let modules = modules(&folder)?;
     let mut place = Place {
         step,
         target: MUSL,
@@ -49,7 +50,7 @@ fn run_on(
         otherwise: "did not run",
     };
     let skips: Vec<&str> = place.skips().collect();
-    pack(&programs, &skips.join(" "), &root)
+    pack(&programs, &modules, &skips.join(" "), &root)
         .map_err(|error| Stop::failed(format!("{}: {error}", root.display())))?;
 
     let log = context
@@ -197,15 +198,35 @@ fn executables(log: &str) -> impl Iterator<Item = &str> {
         .filter(|path| !path.contains(&format!("/{NOT_IN_THE_GUEST}-")))
 }
 
-/// Packs programs, BusyBox and the script that runs them.
-fn pack(programs: &[PathBuf], args: &str, path: &Path) -> io::Result<()> {
+/// The modules for vsock between the guest and itself, in the order in which they are loaded.
+fn modules(folder: &Path) -> Result<Vec<PathBuf>, Stop> {
+    let all = folder.join("unpacked").join("lib").join("modules");
+    let release = entry_with(&all, "").ok_or_else(|| Stop::failed("the package has no modules"))?;
+    let vsock = release.join("kernel").join("net").join("vmw_vsock");
+    let names = [
+        "vsock",
+        "vmw_vsock_virtio_transport_common",
+        "vsock_loopback",
+    ];
+    let paths = names.map(|name| vsock.join(format!("{name}.ko")));
+    match paths.iter().find(|path| !path.exists()) {
+        Some(path) => Err(Stop::failed(format!("no {}", path.display()))),
+        None => Ok(paths.into()),
+    }
+}
+
+/// Packs programs, modules, BusyBox and the script that runs them.
+fn pack(programs: &[PathBuf], modules: &[PathBuf], args: &str, path: &Path) -> io::Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(path)?));
-    for folder in ["bin", "t", "proc", "sys", "dev", "tmp"] {
+    for folder in ["bin", "m", "t", "proc", "sys", "dev", "tmp"] {
         archive.folder(folder)?;
     }
     let busybox = tools::find("busybox").ok_or(io::ErrorKind::NotFound)?;
     archive.program("bin/busybox", &fs::read(busybox)?)?;
     archive.program("init", INIT.replace("ARGS", args).as_bytes())?;
+    for (number, module) in modules.iter().enumerate() {
+        archive.program(&format!("m/{number}.ko"), &fs::read(module)?)?;
+    }
     for program in programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         archive.program(&format!("t/{name}"), &fs::read(program)?)?;
@@ -213,7 +234,8 @@ fn pack(programs: &[PathBuf], args: &str, path: &Path) -> io::Result<()> {
     archive.finish()
 }
 
-/// `ARGS` is filled in. There is no network card: multicast needs a route through the loopback.
+/// `ARGS` is filled in. There is no network card: multicast needs a route through the loopback. With the modules there is vsock,
+/// which its tests are told, so that they do not pass for want of it.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -224,6 +246,8 @@ mount -t tmpfs tmp /tmp
 ip link set lo up
 ip link set lo multicast on
 ip route add 224.0.0.0/4 dev lo
+for module in /m/*; do insmod $module; done
+export LITIO_TEST_VSOCK=1
 echo \"GUEST-RUNS $(uname -r)\"
 cd /tmp
 failed=0

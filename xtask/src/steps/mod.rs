@@ -187,6 +187,13 @@ pub(crate) const ALL: &[Step] = &[
         quality::deny,
     )
     .full(),
+    linux(
+        "fuzz",
+        "each target of fuzz/ for a short while: what is read from elsewhere is nonsense",
+        20,
+        quality::fuzz,
+    )
+    .full(),
     any(
         "coverage",
         "how much of src the tests execute",

@@ -7,6 +7,10 @@ use crate::tools;
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_LLVM_COV: &str = "0.9.1";
 const CARGO_MUTANTS: &str = "27.1.0";
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// Of fuzzing, for each target: enough to see that it works and to find what is near.
+const FUZZ_SECONDS: u32 = 25;
 
 /// The least share of lines that the tests execute, in per cent. It only ever rises.
 const LINES_MIN: &str = "90";
@@ -125,4 +129,31 @@ pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
         .args(["--", "--tests"])
         .run()?;
     Ok("none survived".into())
+}
+
+/// Each target for a short while, on what it found before and on nonsense.
+pub(crate) fn fuzz(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &[], &[])?;
+    let program = tools::cargo_program(context, "cargo-fuzz", CARGO_FUZZ)?;
+    let fuzz = |words: &[&str]| {
+        let command = context
+            .command(&program.to_string_lossy())
+            .args(words.iter().copied())
+            .args(["--fuzz-dir", "fuzz"]);
+        command.env("RUSTUP_TOOLCHAIN", NIGHTLY)
+    };
+    let list = fuzz(&["list"]).read()?;
+    let targets: Vec<&str> = list.lines().map(str::trim).collect();
+    if targets.is_empty() {
+        return Err(Stop::failed("fuzz/ has no target"));
+    }
+    for target in &targets {
+        fuzz(&["run", target])
+            .arg("--target-dir")
+            .arg(context.target_dir("fuzz"))
+            .arg("--")
+            .arg(format!("-max_total_time={FUZZ_SECONDS}"))
+            .run()?;
+    }
+    Ok(format!("{}, {FUZZ_SECONDS} s each", targets.join(", ")))
 }

@@ -27,6 +27,7 @@ pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
 mod unix_address;
+pub(crate) mod vectored;
 
 /// Turns Winsock's convention, `SOCKET_ERROR` and `WSAGetLastError`, into a `Result`.
 fn check(result: i32) -> io::Result<()> {

@@ -1,14 +1,16 @@
 //! UDP: binding. std's type does the rest.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::windows::io::AsRawSocket;
 use std::ptr;
 
 use windows_sys::Win32::Networking::WinSock::{
-    self, IPPROTO_IPV6, IPV6_V6ONLY, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SOCKET, WSAEOPNOTSUPP,
-    WSAIoctl,
+    self, GROUP_SOURCE_REQ, IPPROTO_IPV6, IPV6_V6ONLY, MCAST_JOIN_SOURCE_GROUP,
+    MCAST_LEAVE_SOURCE_GROUP, SIO_UDP_CONNRESET, SIO_UDP_NETRESET, SOCKET, WSAEOPNOTSUPP, WSAIoctl,
 };
+
+use super::address::InetAddress;
 
 /// Makes a socket that is bound to an address. That a datagram sent before could not be delivered
 /// is not reported: receiving would fail with it, and receive loops die.
@@ -67,6 +69,32 @@ pub(crate) fn only_v6(socket: &UdpSocket) -> io::Result<bool> {
         )
     })?;
     Ok(value != 0)
+}
+
+/// Joins an IPv6 multicast group for what `source` sends, or leaves it.
+pub(crate) fn set_source_membership(
+    socket: &UdpSocket,
+    source: Ipv6Addr,
+    group: Ipv6Addr,
+    interface: u32,
+    is_member: bool,
+) -> io::Result<()> {
+    let option = if is_member {
+        MCAST_JOIN_SOURCE_GROUP
+    } else {
+        MCAST_LEAVE_SOURCE_GROUP
+    };
+    let [group, source] = [group, source].map(|ip| InetAddress::new((ip, 0).into()).raw);
+    let request = GROUP_SOURCE_REQ {
+        gsr_interface: interface,
+        gsr_group: group,
+        gsr_source: source,
+    };
+    let socket = socket.as_raw_socket() as SOCKET;
+    let len = size_of_val(&request) as i32;
+    let request = (&raw const request).cast();
+    // SAFETY: `len` bytes are read at `request`, which are those of a struct on our stack.
+    super::check(unsafe { WinSock::setsockopt(socket, IPPROTO_IPV6, option as i32, request, len) })
 }
 
 #[cfg(test)]
