@@ -1,6 +1,5 @@
 //! Interleaved measurement: contenders take turns, medians with spread are compared.
 
-use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// One contender of a row: a name and an operation.
@@ -22,7 +21,7 @@ impl<'a> Contender<'a> {
     fn time(&mut self, iterations: u32) -> Duration {
         let start = Instant::now();
         for _ in 0..iterations {
-            black_box((self.operation)());
+            (self.operation)();
         }
         start.elapsed()
     }

@@ -72,11 +72,14 @@ fn raise_descriptor_limit() {
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
 }
 
+/// Measures a row under this name, in so many rounds.
+type Row = fn(&str, usize) -> io::Result<()>;
+
 pub fn run(rounds: usize, only: &str) -> io::Result<()> {
     raise_descriptor_limit();
     println!("| operation | who | ns | quartiles | ratio to the first |");
     println!("|---|---|---:|---|---:|");
-    let rows: [(&str, fn(&str, usize) -> io::Result<()>); 9] = [
+    let rows: [(&str, Row); 9] = [
         ("poll(0), nothing registered", empty_poll),
         ("poll(0), a waker exists", empty_poll_with_waker),
         ("poll(None), 1 ready, level", blocking_poll),

@@ -14,6 +14,9 @@ use crate::measure::{Contender, row_per};
 const RUN: usize = 64;
 const BUFFERS: usize = 4;
 
+/// Measures a row under this name, in so many rounds, with datagrams of this size.
+type Row = fn(&str, usize, usize) -> io::Result<()>;
+
 pub fn run(rounds: usize, only: &str) -> io::Result<()> {
     println!("| datagrams, each sent and received | who | ns | quartiles | ratio to the first |");
     println!("|---|---|---:|---|---:|");
@@ -24,7 +27,7 @@ pub fn run(rounds: usize, only: &str) -> io::Result<()> {
         }
     }
     for size in [64, 1200] {
-        let rows: [(&str, fn(&str, usize, usize) -> io::Result<()>); 5] = [
+        let rows: [(&str, Row); 5] = [
             ("single calls and the rest", overview),
             ("single", single),
             ("mmsg", mmsg),
