@@ -153,7 +153,7 @@ pub(crate) fn is_ready(triple: &str) -> bool {
         .any(|target| target.triple == triple && READY.contains(&target.port))
 }
 
-/// Type-checks the library and its tests for each of these systems.
+/// Type-checks the library, its tests and the shim for each of these systems.
 pub(crate) fn check(context: &Context, targets: &[&Target]) -> Result<Note, Stop> {
     let (ready, waiting): (Vec<&Target>, Vec<&Target>) = targets
         .iter()
@@ -179,10 +179,9 @@ pub(crate) fn check(context: &Context, targets: &[&Target]) -> Result<Note, Stop
 fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
     let folder = context.target_dir("check").join(target.triple);
     let check = || {
-        let command = context
-            .cargo()
-            .args(["check", "-p", "litio", "--target", target.triple]);
+        let command = context.cargo().args(["check", "-p", "litio", "-p", "mio"]);
         command
+            .args(["--target", target.triple])
             .env("CARGO_TARGET_DIR", &folder)
             .env("CARGO_INCREMENTAL", "0")
             // `cargo check` passes with warnings; cargo keeps them away from std and the dependencies.

@@ -1,4 +1,5 @@
-//! The cases, in the words that both libraries share.
+//! Cases for one kind of source or one part of the interface each, in the words that both libraries
+//! share.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{self, Ipv4Addr, Shutdown, SocketAddr};
@@ -7,7 +8,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net as unix_net;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -48,6 +50,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("tcp_full_buffer_is_drained", tcp_full_buffer_is_drained),
     ("tcp_accepts_bursts", tcp_accepts_bursts),
     ("tcp_urgent_data", tcp_urgent_data),
+    ("tcp_urgent_data_is_read", tcp_urgent_data_is_read),
+    ("tcp_listener_goes", tcp_listener_goes),
     ("tcp_vectored_and_peek", tcp_vectored_and_peek),
     ("tcp_options", tcp_options),
     ("tcp_binds_twice", tcp_binds_twice),
@@ -64,10 +68,13 @@ pub const ALL: &[(&str, Case)] = &[
         "unix_stream_closes_with_data_unread",
         unix_stream_closes_with_data_unread,
     ),
+    ("unix_stream_full_is_drained", unix_stream_full_is_drained),
+    ("unix_stream_urgent_data", unix_stream_urgent_data),
     ("unix_accepts_bursts", unix_accepts_bursts),
     ("unix_addresses", unix_addresses),
     ("unix_abstract_peer", unix_abstract_peer),
     ("unix_datagrams", unix_datagrams),
+    ("unix_datagram_senders", unix_datagram_senders),
     ("unix_datagram_peer_is_gone", unix_datagram_peer_is_gone),
     ("unix_datagram_queue_is_full", unix_datagram_queue_is_full),
     ("pipe_passes_bytes", pipe_passes_bytes),
@@ -103,34 +110,50 @@ pub const ALL: &[(&str, Case)] = &[
     ("debug_texts", debug_texts),
     ("try_io", try_io),
     ("flags", flags),
+    // poll(2) has no queue with a descriptor.
+    #[cfg(not(mio_unsupported_force_poll_poll))]
     ("flags_of_the_queue", flags_of_the_queue),
+    #[cfg(not(mio_unsupported_force_poll_poll))]
     ("polls_in_polls", polls_in_polls),
+    ("a_signal_interrupts", a_signal_interrupts),
+    ("changes_during_a_poll", changes_during_a_poll),
+    ("changes_and_the_timeout", changes_and_the_timeout),
+    ("blocked_directions", blocked_directions),
+    ("no_edge_is_lost", no_edge_is_lost),
+    ("no_wake_is_lost", no_wake_is_lost),
 ];
 
 /// What may take this long on a machine that is busy otherwise. Nothing waits for it when all is
-/// well.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// well; but with poll(2), mio often reports nothing.
+const PATIENCE: Duration = if cfg!(mio_unsupported_force_poll_poll) {
+    Duration::from_millis(500)
+} else {
+    Duration::from_secs(5)
+};
 
 /// How long silence is observed before it counts.
 const SILENCE: Duration = Duration::from_millis(20);
 
-const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// A source that is reported more often than this in a row does not rest at all.
+const BATCHES_MAX: usize = 20;
+
+pub const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// A poll with its events.
-struct World {
-    poll: Poll,
+pub struct World {
+    pub poll: Poll,
     events: Events,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         World {
             poll: Poll::new().unwrap(),
             events: Events::with_capacity(64),
         }
     }
 
-    fn register(&self, source: &mut impl Source, token: usize, interest: Interest) {
+    pub fn register(&self, source: &mut impl Source, token: usize, interest: Interest) {
         self.poll
             .registry()
             .register(source, Token(token), interest)
@@ -138,12 +161,12 @@ impl World {
     }
 
     /// Waits for events and tells all of them, until none come any more.
-    fn see(&mut self, log: &mut Log, what: &str) {
+    pub fn see(&mut self, log: &mut Log, what: &str) {
         self.tell(log, what, PATIENCE);
     }
 
     /// Tells what events there are, where none are expected.
-    fn see_silence(&mut self, log: &mut Log, what: &str) {
+    pub fn see_silence(&mut self, log: &mut Log, what: &str) {
         self.tell(log, what, SILENCE);
     }
 
@@ -151,14 +174,23 @@ impl World {
         let mut timeout = first;
         let mut batches = Vec::new();
         loop {
+            let start = Instant::now();
             self.poll.poll(&mut self.events, Some(timeout)).unwrap();
             if self.events.is_empty() {
                 break;
+            }
+            // Found only because the time was up.
+            if start.elapsed() >= PATIENCE {
+                batches.push("too late".to_string());
             }
             let mut batch: Vec<String> = self.events.iter().map(text).collect();
             // Ready at once, in whichever order.
             batch.sort();
             batches.push(format!("[{}]", batch.join(", ")));
+            if batches.len() == BATCHES_MAX {
+                batches.push("without end".to_string());
+                break;
+            }
             timeout = SILENCE;
         }
         log.say(what, batches.join(" then "));
@@ -182,12 +214,12 @@ fn text(event: &Event) -> String {
     format!("{}: {}", event.token().0, names.join(" "))
 }
 
-fn loopback() -> SocketAddr {
+pub fn loopback() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
 /// A stream of the library's, connected, and its peer of std's, which blocks.
-fn tcp_pair() -> (TcpStream, net::TcpStream) {
+pub fn tcp_pair() -> (TcpStream, net::TcpStream) {
     let listener = net::TcpListener::bind(loopback()).unwrap();
     let ours = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     ours.set_nonblocking(true).unwrap();
@@ -531,6 +563,43 @@ fn tcp_urgent_data(log: &mut Log) {
     }
 }
 
+fn tcp_urgent_data_is_read(log: &mut Log) {
+    let mut world = World::new();
+    let (mut stream, peer) = tcp_pair();
+    world.register(&mut stream, 1, Interest::READABLE | Interest::PRIORITY);
+    let peer = SockRef::from(&peer);
+    let read_urgent = |log: &mut Log| {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 8];
+        let read = stream.try_io(|| SockRef::from(&stream).recv_out_of_band(&mut buffer));
+        log.result("read what is urgent", read);
+    };
+    read_urgent(log);
+    for _ in 0..2 {
+        peer.send(b"before").unwrap();
+        world.see(log, "before");
+        peer.send_out_of_band(b"!").unwrap();
+        world.see(log, "urgent");
+        read_urgent(log);
+        read_urgent(log);
+        world.see_silence(log, "read");
+        drain(log, "read", &stream);
+        world.see_silence(log, "drained");
+    }
+}
+
+fn tcp_listener_goes(log: &mut Log) {
+    let mut world = World::new();
+    let mut listener = TcpListener::bind(loopback()).unwrap();
+    world.register(&mut listener, 0, Interest::READABLE);
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    world.register(&mut client, 1, BOTH);
+    world.see(log, "connected");
+    drop(listener);
+    world.see(log, "nobody accepted");
+    log.result("take_error", client.take_error());
+    log.result("read", client.read(&mut [0; 8]));
+}
+
 fn tcp_vectored_and_peek(log: &mut Log) {
     let (mut world, mut stream, mut peer) = tcp_world(log);
     log.result(
@@ -796,6 +865,30 @@ fn unix_stream_closes_with_data_unread(log: &mut Log) {
     log.result("write", stream.write(b"x"));
 }
 
+fn unix_stream_full_is_drained(log: &mut Log) {
+    let (mut world, stream, mut peer) = unix_world(log);
+    let mut left = fill(log, "fill", &stream);
+    log.say("filled", left);
+    world.see_silence(log, "full");
+    let mut buffer = vec![0; 1 << 16];
+    while left > 0 {
+        left -= peer.read(&mut buffer).unwrap();
+    }
+    world.see(log, "drained");
+    log.result("write", (&stream).write(b"x"));
+    world.see_silence(log, "written");
+}
+
+fn unix_stream_urgent_data(log: &mut Log) {
+    let (mut world, stream, peer) = unix_world(log);
+    // Linux has it since 5.15.
+    let sent = SockRef::from(&peer).send_out_of_band(b"!");
+    log.result("send", sent);
+    world.see_silence(log, "urgent");
+    drain(log, "read", &stream);
+    world.see_silence(log, "read");
+}
+
 fn unix_accepts_bursts(log: &mut Log) {
     let mut world = World::new();
     let path = TemporaryPath::new();
@@ -929,6 +1022,36 @@ fn unix_datagrams(log: &mut Log) {
         log.result("recv", one.recv(&mut buffer));
         log.result("send", one.send(b"x"));
         log.result("other's send", two.send(b"x"));
+    }
+}
+
+fn unix_datagram_senders(log: &mut Log) {
+    let (path, other) = (TemporaryPath::new(), TemporaryPath::new());
+    let receiver = UnixDatagram::bind(&path.0).unwrap();
+    let name = abstract_address();
+    let senders = [
+        ("path", UnixDatagram::bind(&other.0)),
+        ("abstract", UnixDatagram::bind_addr(&name)),
+        ("unnamed", UnixDatagram::unbound()),
+    ];
+    for (kind, sender) in senders {
+        let sender = sender.unwrap();
+        log.result(kind, sender.send_to(b"datagram", &path.0));
+        let (count, from) = receiver.recv_from(&mut [0; 16]).unwrap();
+        log.say("received", count);
+        log.say(
+            "from",
+            format_args!(
+                "unnamed {}, the path {}, the abstract name {}",
+                from.is_unnamed(),
+                from.as_pathname() == Some(other.0.as_path()),
+                from.as_abstract_name().is_some()
+                    && from.as_abstract_name() == name.as_abstract_name(),
+            ),
+        );
+        log.result("connect", sender.connect(&path.0));
+        let peer = sender.peer_addr().unwrap();
+        log.say("connected", peer.as_pathname() == Some(path.0.as_path()));
     }
 }
 
@@ -1502,6 +1625,7 @@ fn flags(log: &mut Log) {
     log.flags("from_std", TcpListener::from_std(plain).as_raw_fd());
 }
 
+#[cfg(not(mio_unsupported_force_poll_poll))]
 fn flags_of_the_queue(log: &mut Log) {
     let world = World::new();
     log.flags("poll", world.poll.as_raw_fd());
@@ -1523,6 +1647,7 @@ fn retry<T>(operation: impl Fn() -> io::Result<T>) -> T {
     }
 }
 
+#[cfg(not(mio_unsupported_force_poll_poll))]
 fn polls_in_polls(log: &mut Log) {
     let mut inner = World::new();
     let mut outer = World::new();
@@ -1539,4 +1664,161 @@ fn polls_in_polls(log: &mut Log) {
     waker.wake().unwrap();
     outer.see(log, "outer, by a wake");
     inner.see(log, "inner, by a wake");
+}
+
+fn a_signal_interrupts(log: &mut Log) {
+    let arrived = Arc::new(AtomicBool::new(false));
+    let handler = signal_hook::flag::register(signal_hook::consts::SIGUSR1, arrived.clone());
+    let mut world = World::new();
+    let is_over = AtomicBool::new(false);
+    let result = std::thread::scope(|scope| {
+        // One may come before the poll sleeps; the system hands each to the main thread, where this
+        // runs.
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let this = rustix::process::getpid();
+                rustix::process::kill_process(this, rustix::process::Signal::USR1).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        let result = world.poll.poll(&mut world.events, Some(PATIENCE));
+        // ipc-channel reads it there.
+        let errno = io::Error::last_os_error().raw_os_error();
+        is_over.store(true, Ordering::Relaxed);
+        log.say("errno", format_args!("{errno:?}"));
+        result
+    });
+    log.result("poll", result);
+    log.say("the handler ran", arrived.load(Ordering::Relaxed));
+    log.say("empty", world.events.is_empty());
+    signal_hook::low_level::unregister(handler.unwrap());
+    world.see_silence(log, "afterwards");
+}
+
+fn changes_during_a_poll(log: &mut Log) {
+    let mut world = World::new();
+    let registry = world.poll.registry().try_clone().unwrap();
+    let (mut stream, mut peer) = tcp_pair();
+    let (mut other, _peer) = tcp_pair();
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            registry.register(&mut stream, Token(1), Interest::READABLE)?;
+            registry.register(&mut other, Token(2), Interest::READABLE)?;
+            registry.deregister(&mut other)?;
+            peer.write_all(b"x")
+        });
+        world.see(log, "registered, and then data");
+        log.result("thread", thread.join().unwrap());
+    });
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| registry.reregister(&mut stream, Token(3), Interest::WRITABLE));
+        world.see(log, "reregistered");
+        log.result("thread", thread.join().unwrap());
+    });
+}
+
+/// What another thread does to the set must not make a poll longer.
+fn changes_and_the_timeout(log: &mut Log) {
+    let timeout = Duration::from_millis(200);
+    let mut world = World::new();
+    let registry = world.poll.registry().try_clone().unwrap();
+    let is_over = AtomicBool::new(false);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = start + 5 * timeout;
+            let (mut stream, _peer) = tcp_pair();
+            while !is_over.load(Ordering::Relaxed) && Instant::now() < deadline {
+                registry
+                    .register(&mut stream, Token(1), Interest::READABLE)
+                    .unwrap();
+                registry.deregister(&mut stream).unwrap();
+                std::thread::yield_now();
+            }
+        });
+        log.result("poll", world.poll.poll(&mut world.events, Some(timeout)));
+        is_over.store(true, Ordering::Relaxed);
+    });
+    log.say("long enough", start.elapsed() >= timeout);
+    log.say("not thrice as long", start.elapsed() < 3 * timeout);
+    log.say("empty", world.events.is_empty());
+}
+
+/// A read that would block says nothing about writing, nor the other way round.
+fn blocked_directions(log: &mut Log) {
+    let (mut world, mut stream, mut peer) = tcp_world(log);
+    for _ in 0..3 {
+        log.result("read", stream.read(&mut [0; 8]));
+        world.see_silence(log, "nothing to read");
+    }
+    peer.write_all(b"x").unwrap();
+    world.see(log, "data");
+    let (mut world, mut stream, mut peer) = unix_world(log);
+    peer.write_all(b"x").unwrap();
+    world.see(log, "data");
+    fill(log, "fill", &stream);
+    world.see_silence(log, "full, with data unread");
+    log.result("read", stream.read(&mut [0; 1]));
+    world.see_silence(log, "read as much as asked for");
+}
+
+/// A ball goes to and fro between two streams, each of which is drained when it is reported.
+fn no_edge_is_lost(log: &mut Log) {
+    const ROUNDS: usize = 2000;
+    let mut world = World::new();
+    let (one, other) = UnixStream::pair().unwrap();
+    let mut streams = [one, other];
+    for (token, stream) in streams.iter_mut().enumerate() {
+        world.register(stream, token, Interest::READABLE);
+    }
+    streams[0].write_all(b"x").unwrap();
+    let mut passes = 0;
+    while passes < ROUNDS {
+        world.poll.poll(&mut world.events, Some(PATIENCE)).unwrap();
+        if world.events.is_empty() {
+            break;
+        }
+        for event in &world.events {
+            let stream = &mut streams[event.token().0];
+            let mut count = 0;
+            while let Ok(n @ 1..) = stream.read(&mut [0; 8]) {
+                count += n;
+            }
+            stream.write_all(&[0; 8][..count]).unwrap();
+            passes += count;
+        }
+    }
+    log.say("passes", passes);
+}
+
+/// Two threads wake each other's poll in turns.
+fn no_wake_is_lost(log: &mut Log) {
+    const ROUNDS: usize = 2000;
+    let mut worlds = [World::new(), World::new()];
+    let wakers = [0, 1].map(|token| {
+        let registry = worlds[token].poll.registry();
+        Waker::new(registry, Token(token)).unwrap()
+    });
+    let play = |world: &mut World, other: &Waker, begins: bool| {
+        if begins {
+            other.wake().unwrap();
+        }
+        for round in 0..ROUNDS {
+            let start = Instant::now();
+            world.poll.poll(&mut world.events, Some(PATIENCE)).unwrap();
+            // A wake that was found only because the time was up is as good as lost.
+            if world.events.is_empty() || start.elapsed() >= PATIENCE {
+                return round;
+            }
+            other.wake().unwrap();
+        }
+        ROUNDS
+    };
+    let [one, other] = &mut worlds;
+    let rounds = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| play(other, &wakers[0], false));
+        let rounds = play(one, &wakers[1], true);
+        (rounds, thread.join().unwrap())
+    });
+    log.say("rounds", format_args!("{rounds:?}"));
 }

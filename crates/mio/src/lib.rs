@@ -15,9 +15,13 @@
 pub use litio::Waker;
 pub use litio::{Events, Interest, Poll, Registry, Token, event, features, guide};
 
+#[cfg(all(feature = "os-ext", target_os = "hermit"))]
+pub use litio::hermit;
 #[cfg(feature = "net")]
 pub use litio::net;
 #[cfg(all(feature = "os-ext", unix))]
 pub use litio::unix;
+#[cfg(all(feature = "os-ext", target_os = "wasi"))]
+pub use litio::wasi;
 #[cfg(all(feature = "os-ext", windows))]
 pub use litio::windows;

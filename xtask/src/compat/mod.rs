@@ -308,14 +308,22 @@ fn compare(
     ))
 }
 
-/// The programs that are compiled for both libraries and must see the same.
+/// The programs that are compiled for both libraries and must see the same: with epoll, and with both forced onto poll(2).
 fn parity(context: &Context) -> Result<Note, Stop> {
-    let run = cargo_in(context, "compat/parity", "parity").args(["run", "--quiet"]);
-    let log = run.watch()?;
-    Ok(format!(
-        "parity: {}",
-        log.lines().last().unwrap_or_default()
-    ))
+    let run = |selector: &str, flags: &str| {
+        let run = cargo_in(context, "compat/parity", &format!("parity-{selector}"));
+        let log = run
+            .env("RUSTFLAGS", flags)
+            .args(["run", "--quiet"])
+            .watch()?;
+        let sum = log.lines().last().unwrap_or_default();
+        Ok(format!("parity on {selector}: {sum}"))
+    };
+    let notes = [
+        run("epoll", "")?,
+        run("poll", "--cfg mio_unsupported_force_poll_poll")?,
+    ];
+    Ok(notes.join("; "))
 }
 
 /// The tests of the shim for 0.8.

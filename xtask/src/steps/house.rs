@@ -6,10 +6,73 @@ use crate::{changelog as log, targets, toolchain};
 /// The features of the library, of which clippy sees each alone; `--all-features` and none come on top.
 const FEATURES: [&str; 4] = ["log", "os-poll", "os-ext", "net"];
 
+/// The workspaces of their own, each with the folder below `target` in which their steps build, and whether clippy is to
+/// look at them.
+const APART: [(&str, &str, bool); 9] = [
+    ("bench", "bench", true),
+    // Nothing but lists of dependencies, which the step `compat` builds.
+    ("compat/dependents", "compat/dependents", false),
+    ("compat/dependents-0.8", "compat/dependents", false),
+    ("compat/dependents/serial_test", "compat/dependents", false),
+    ("compat/load/on-litio", "compat/load", true),
+    ("compat/load/on-mio", "compat/load", true),
+    ("compat/mio-0.8", "compat/mio-0.8", true),
+    ("compat/parity", "compat/parity-epoll", true),
+    ("fuzz", "fuzz", true),
+];
+
 pub(crate) fn fmt(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure_components(context, &["rustfmt"])?;
     context.cargo().args(["fmt", "--all", "--check"]).run()?;
-    Ok(Note::new())
+    each(
+        APART,
+        |(folder, ..)| (*folder).into(),
+        |(folder, ..)| {
+            let fmt = context.cargo().directory(context.root.join(folder));
+            fmt.args(["fmt", "--check"]).run().map(|()| Note::new())
+        },
+    )
+}
+
+/// Also proves that their lock files are up to date.
+pub(crate) fn clippy_apart(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure_components(context, &["clippy"])?;
+    each(
+        APART.iter().filter(|(.., is_linted)| *is_linted),
+        |(folder, ..)| (*folder).into(),
+        |(folder, built, _)| {
+            let clippy = context.cargo().directory(context.root.join(folder));
+            let clippy = clippy.args(["clippy", "--locked", "--all-targets", "--all-features"]);
+            let clippy = clippy.args(["--", "-D", "warnings"]);
+            clippy
+                .env("CARGO_TARGET_DIR", context.target_dir(built))
+                // Nothing is linked here: libFuzzer need not be compiled, nor a C++ compiler be there.
+                .env("CUSTOM_LIBFUZZER_PATH", "./libfuzzer.a")
+                .run()
+                .map(|()| Note::new())
+        },
+    )
+}
+
+/// The packages named mio, with every combination of mio's features.
+pub(crate) fn shims(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure_components(context, &["clippy"])?;
+    let count = 1 << FEATURES.len();
+    for (folder, built) in [
+        ("crates/mio", context.root.join("target")),
+        ("compat/mio-0.8", context.target_dir("compat/mio-0.8")),
+    ] {
+        for set in 0..count {
+            let chosen = FEATURES.iter().enumerate();
+            let chosen = chosen.filter(|(index, _)| set >> index & 1 == 1);
+            let names: Vec<&str> = chosen.map(|(_, name)| *name).collect();
+            let clippy = context.cargo().directory(context.root.join(folder));
+            let clippy = clippy.args(["clippy", "--no-default-features", "--features"]);
+            let clippy = clippy.arg(names.join(",")).args(["--", "-D", "warnings"]);
+            clippy.env("CARGO_TARGET_DIR", &built).run()?;
+        }
+    }
+    Ok(format!("{count} combinations of each"))
 }
 
 pub(crate) fn clippy(context: &Context) -> Result<Note, Stop> {
@@ -64,7 +127,7 @@ pub(crate) fn msrv(context: &Context) -> Result<Note, Stop> {
     let check = || {
         let command = context
             .cargo_on(toolchain::MSRV)
-            .args(["check", "-p", "litio", "--lib"]);
+            .args(["check", "-p", "litio", "-p", "mio", "--lib"]);
         command.env("CARGO_TARGET_DIR", context.target_dir("msrv"))
     };
     check().arg("--all-features").run()?;
@@ -82,9 +145,32 @@ pub(crate) fn all_targets(context: &Context) -> Result<Note, Stop> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     const MANIFEST: &str = include_str!("../../../Cargo.toml");
+
+    #[test]
+    fn every_workspace_of_its_own_is_in_the_table() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut found = Vec::new();
+        let mut folders = vec!["bench".to_string(), "compat".into(), "fuzz".into()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(root.join(&folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let path = format!("{folder}/{name}");
+                if name == "Cargo.toml" {
+                    found.push(folder.clone());
+                } else if name != "target" && root.join(&path).is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        found.sort();
+        assert_eq!(found, APART.map(|(folder, ..)| folder));
+    }
 
     #[test]
     fn the_pinned_msrv_is_the_manifests() {

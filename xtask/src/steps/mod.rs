@@ -28,6 +28,18 @@ pub(crate) const ALL: &[Step] = &[
         house::clippy,
     ),
     any(
+        "clippy-apart",
+        "no lint fires in bench, compat and fuzz, workspaces of their own",
+        10,
+        house::clippy_apart,
+    ),
+    any(
+        "shims",
+        "the packages named mio build with every combination of features",
+        5,
+        house::shims,
+    ),
+    any(
         "doc",
         "the documentation builds without a warning",
         5,
@@ -41,7 +53,7 @@ pub(crate) const ALL: &[Step] = &[
     ),
     any(
         "msrv",
-        "the oldest supported Rust builds the library",
+        "the oldest supported Rust builds the library and the shim",
         5,
         house::msrv,
     ),
