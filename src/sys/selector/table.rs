@@ -215,6 +215,17 @@ impl Entry {
         self.pace = self.pace.wrapping_add(1);
     }
 
+    /// Asks for what was asked for before. What the system has been told stays as it is.
+    #[cold]
+    pub(super) fn restore(&mut self, before: Entry) {
+        *self = Entry {
+            place: self.place,
+            listed: self.listed,
+            is_changed: self.is_changed,
+            ..before
+        };
+    }
+
     pub(super) fn rearm(&mut self, blocked: Bits) {
         let blocked = blocked & self.asked;
         match self.mode {
