@@ -13,6 +13,7 @@ mod logging;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod signals;
+mod storms;
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
