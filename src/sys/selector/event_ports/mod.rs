@@ -62,7 +62,7 @@ use crate::readiness::Readiness;
 use crate::sys::check;
 use crate::token::Token;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
 mod emulation;
 mod os;
 
