@@ -234,12 +234,10 @@ fn a_storm_of_signals_loses_nothing() {
             datagrams.local_addr().unwrap(),
         );
         let targets: Mutex<Vec<usize>> = Mutex::default();
-        // SAFETY: takes nothing.
         let enlist = || {
-            targets
-                .lock()
-                .unwrap()
-                .push(unsafe { libc::pthread_self() } as usize)
+            // SAFETY: takes nothing.
+            let this = unsafe { libc::pthread_self() };
+            targets.lock().unwrap().push(this as usize);
         };
         thread::scope(|scope| {
             scope.spawn(|| {

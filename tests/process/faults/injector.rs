@@ -207,9 +207,8 @@ fn supervise() {
         let result =
             unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_RECV, &raw mut asked) };
         if result != 0 {
-            // SAFETY: the place of this thread's own `errno`.
-            match unsafe { *libc::__errno_location() } {
-                libc::EINTR | libc::ENOENT => continue,
+            match io::Error::last_os_error().raw_os_error() {
+                Some(libc::EINTR | libc::ENOENT) => continue,
                 _ => return,
             }
         }
@@ -223,8 +222,8 @@ fn supervise() {
         // SAFETY: the kernel reads one `seccomp_notif_resp`.
         let result =
             unsafe { libc::ioctl(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const answer) };
-        // SAFETY: the place of this thread's own `errno`.
-        if result != 0 && unsafe { *libc::__errno_location() } == libc::EINVAL {
+        let error = io::Error::last_os_error(); // allocates nothing
+        if result != 0 && error.raw_os_error() == Some(libc::EINVAL) {
             // A kernel before 5.5 hands calls over and does not take them back.
             answer.flags = 0;
             answer.error = -libc::ENOSYS;
