@@ -156,7 +156,10 @@ fn under_random_load_everything_arrives_and_nothing_grows() {
     );
     // In a few seconds nothing settles, and what instruments or emulates this program has memory of its own.
     let is_long = env::var_os(SECONDS).is_some();
-    assert!(!is_long || most.memory <= settled.memory + GROWTH_MAX, "memory grows");
+    assert!(
+        !is_long || most.memory <= settled.memory + GROWTH_MAX,
+        "memory grows"
+    );
     assert!(most.descriptors <= DESCRIPTORS_MAX, "descriptors pile up");
     assert_eq!(before.descriptors, after.descriptors, "descriptors leaked");
 }

@@ -18,7 +18,7 @@ use litio::net::{
     UnixSeqpacketListener, UnixStream,
 };
 use litio::unix::pipe;
-use litio::{Events, Interest, IoSource, Poll, Token, Waker};
+use litio::{BusyPoll, Events, Interest, IoSource, Poll, Token, Waker};
 
 use super::{Steps, with_every_fault};
 use crate::alone;
@@ -154,6 +154,10 @@ fn poller(steps: &mut Steps<'_>) {
     });
     steps.events("poll, level", &mut poll, Duration::ZERO, &[5]);
     steps.step("deregister", || poll.registry().deregister(&mut source));
+
+    if poll.set_busy_poll(BusyPoll::OFF).is_ok() {
+        steps.step("Poll::set_busy_poll", || poll.set_busy_poll(BusyPoll::OFF));
+    }
 
     // To a poller that is awake.
     steps.step("Waker::wake, awake", || first.wake());
