@@ -58,6 +58,10 @@ mod trace;
 mod busy_poll;
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
+/// For the targets in `fuzz/`, which alone set this cfg.
+#[cfg(all(fuzzing, not(test)))]
+#[doc(hidden)]
+pub mod conformance;
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagram;
 mod events;

@@ -15,6 +15,9 @@
 //! ([`support::let_it_fall_asleep`]). Both are short, and a machine too slow for them tests less
 //! without failing.
 
+// A fuzz target has use for the model only.
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports, unused_macros))]
+
 mod closing;
 mod dropping;
 mod expected;
@@ -205,6 +208,11 @@ macro_rules! conformance {
                 @no_wasi "bytes arrive a moment after they were sent"
                 random_operations_leave_nothing_due
             }
+            #[cfg(any(unix, windows))]
+            tests! { $backend, model:
+                @no_wasi "bytes arrive a moment after they were sent"
+                scripts_leave_nothing_due
+            }
             #[cfg(unix)]
             tests! { $backend, registration:
                 a_refusal_of_the_system_leaves_no_trace
@@ -298,3 +306,20 @@ conformance!(
 );
 #[cfg(windows)]
 conformance!(afd, crate::sys::selector::afd::Afd, expected::AFD);
+
+/// Plays a script of the [model](model) on every backend that runs here.
+///
+/// # Panics
+///
+/// If what is due does not come, or comes what must not.
+#[cfg(all(fuzzing, target_os = "linux"))]
+pub fn play_everywhere(script: &[[u8; 4]]) {
+    use crate::sys::selector::{PollKnocker, epoll, event_ports, kqueue, pipe, poll};
+
+    model::play::<epoll::Epoll>(script);
+    model::play::<poll::Poll<PollKnocker>>(script);
+    model::play::<poll::Poll<pipe::Pipe>>(script);
+    model::play::<event_ports::EventPorts>(script);
+    model::play::<kqueue::Kqueue>(script);
+    model::play::<kqueue::WithoutUserEvents>(script);
+}

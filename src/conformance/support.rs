@@ -509,8 +509,4 @@ impl Random {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
     }
-
-    pub(super) fn is_heads(&mut self) -> bool {
-        self.below(2) == 0
-    }
 }

@@ -408,3 +408,68 @@ fn a_forked_child_that_drops_everything_disturbs_nothing() {
         poll.registry().deregister(&mut near).unwrap();
     });
 }
+
+#[test]
+#[cfg(not(any(target_os = "tvos", target_os = "watchos")))] // as above
+fn a_forked_child_works_with_what_it_inherits_and_the_parent_with_its_own() {
+    // The child has a poller of its own for an inherited end that its parent does not watch;
+    // it makes a waker of its own, and it goes without a farewell.
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let _waker = Waker::new(poll.registry(), Token(1)).unwrap();
+        let (mut near, mut far) = UnixStream::pair().unwrap();
+        poll.registry()
+            .register(&mut near, Token(2), Interest::READABLE)
+            .unwrap();
+        // SAFETY: the only other thread waits, with no lock held that the child could need.
+        let child = unsafe { libc::fork() };
+        assert!(child >= 0, "{}", io::Error::last_os_error());
+        if child == 0 {
+            let is_good = std::panic::catch_unwind(move || {
+                let mut poll = Poll::new().unwrap();
+                let own = Waker::new(poll.registry(), Token(7)).unwrap();
+                poll.registry()
+                    .register(&mut far, Token(8), Interest::READABLE)
+                    .unwrap();
+                far.write_all(b"ping").unwrap();
+                poll.poll(&mut events, Some(Duration::from_secs(20)))
+                    .unwrap();
+                assert_eq!(events.iter().next().unwrap().token(), Token(8));
+                assert_eq!(far.read(&mut [0; 8]).unwrap(), 4);
+                own.wake().unwrap();
+                poll.poll(&mut events, Some(Duration::from_secs(20)))
+                    .unwrap();
+                assert_eq!(events.iter().next().unwrap().token(), Token(7));
+                far.write_all(b"bye").unwrap();
+            })
+            .is_ok();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(!is_good)) };
+        }
+        drop(far);
+        for (word, answer) in [("ping", Some("pong")), ("bye", None)] {
+            poll.poll(&mut events, Some(Duration::from_secs(20)))
+                .unwrap();
+            let tokens: Vec<Token> = events.iter().map(|event| event.token()).collect();
+            assert_eq!(tokens, [Token(2)]);
+            let mut buffer = [0; 8];
+            let len = near.read(&mut buffer).unwrap();
+            assert_eq!(&buffer[..len], word.as_bytes());
+            match near.read(&mut buffer) {
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+                Ok(len) => assert_eq!((word, len), ("bye", 0), "the child is gone"),
+            }
+            if let Some(answer) = answer {
+                near.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+        let mut status = 0;
+        // SAFETY: `status` is there to be written.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert!(
+            libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0,
+            "{status}"
+        );
+    });
+}

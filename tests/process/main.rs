@@ -5,6 +5,9 @@
 #![cfg(unix)]
 
 mod descriptors;
+// Numbers of system calls as 64-bit processors have them.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+mod faults;
 #[cfg(feature = "log")]
 mod logging;
 #[cfg(target_os = "linux")]
@@ -12,8 +15,9 @@ mod multicast;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod signals;
+mod storms;
 
-use std::io::Write;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -60,6 +64,15 @@ fn alone<F: FnOnce()>(body: F) {
     }
     let output = child.wait_with_output().unwrap();
     let status = output.status;
+    let left_out = |line: &&[u8]| line.starts_with(b"!!!");
+    for line in output.stderr.split(|byte| *byte == b'\n').filter(left_out) {
+        // Not by a macro, whose words a test that passes keeps to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "{test}: {}",
+            String::from_utf8_lossy(line)
+        );
+    }
     assert!(
         status.code() == Some(DONE),
         "{test}: {status}; it said:\n{}",

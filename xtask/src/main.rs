@@ -19,6 +19,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -72,6 +73,20 @@ enum Task {
     },
     /// Write what the runs on this machine have shown into the tables of PLATFORMS.md
     Platforms,
+    /// Put everything under random load at once, and watch memory and descriptors
+    Soak {
+        /// How long
+        #[arg(default_value_t = steps::SOAK_MINUTES)]
+        minutes: u64,
+    },
+    /// Give the fuzz targets as long as you like
+    Fuzz {
+        /// How long each
+        #[arg(default_value_t = steps::FUZZ_SECONDS)]
+        seconds: u64,
+        /// All when none is given
+        targets: Vec<String>,
+    },
     /// Check CHANGELOG.md and print what the next release brings
     Changelog,
 }
@@ -125,6 +140,15 @@ fn main() -> ExitCode {
             let context = Context::new(root, targets::LIMIT);
             finish(platforms::write(&context).map(|note| println!("{note}")))
         }
+        Task::Soak { minutes } => {
+            let limit = Duration::from_secs(60 * (minutes + 20));
+            let context = Context::new(root, limit);
+            conclude(steps::soak_for(&context, minutes))
+        }
+        Task::Fuzz { seconds, targets } => {
+            let context = Context::new(root, Duration::MAX / 4);
+            conclude(steps::fuzz_for(&context, seconds, &targets))
+        }
         Task::Changelog => {
             finish(changelog::check(&root).map(|unreleased| println!("{unreleased}")))
         }
@@ -170,8 +194,12 @@ fn check_targets(root: PathBuf, quick: bool, triples: &[String]) -> ExitCode {
 fn compat(root: PathBuf, run: impl FnOnce(&Context) -> Result<Note, Stop>) -> ExitCode {
     command::forward_interrupts();
     let context = Context::new(root, compat::LIMIT);
+    conclude(run(&context))
+}
+
+fn conclude(result: Result<Note, Stop>) -> ExitCode {
     finish(
-        run(&context)
+        result
             .map(|note| println!("{note}"))
             .map_err(|stop| stop.to_string()),
     )

@@ -46,18 +46,22 @@ impl Knocker for Eventfd {
     }
 
     fn drain(&self) -> io::Result<()> {
-        let mut count = [0; 8];
-        // SAFETY: read writes at most the eight bytes of `count`.
-        let read = check(unsafe {
-            libc::read(
-                self.eventfd.as_raw_fd(),
-                count.as_mut_ptr().cast(),
-                count.len(),
-            )
-        });
-        match read {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+        loop {
+            let mut count = [0; 8];
+            // SAFETY: read writes at most the eight bytes of `count`.
+            let read = check(unsafe {
+                libc::read(
+                    self.eventfd.as_raw_fd(),
+                    count.as_mut_ptr().cast(),
+                    count.len(),
+                )
+            });
+            match read {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) mod epoll;
 #[cfg(any(
     target_os = "illumos",
     target_os = "solaris",
-    all(test, target_os = "linux", not(miri)), // over an emulation
+    all(any(test, fuzzing), target_os = "linux", not(miri)), // over an emulation
 ))]
 #[cfg_attr(
     any(litio_backend = "poll", mio_unsupported_force_poll_poll),
@@ -43,7 +43,7 @@ pub(crate) mod event_ports;
     target_os = "freebsd",
     target_os = "netbsd",
     target_os = "openbsd",
-    all(test, target_os = "linux", not(miri)), // over an emulation
+    all(any(test, fuzzing), target_os = "linux", not(miri)), // over an emulation
 ))]
 #[cfg_attr(
     any(litio_backend = "poll", mio_unsupported_force_poll_poll),

@@ -61,7 +61,7 @@ use libc::{c_int, pollfd};
 use super::knocker::Knocker;
 use super::pace::Paces;
 use super::pollfd::{Bits, DETECTS, IN, poll, request};
-use super::table::{NOWHERE, Table};
+use super::table::{Entry, NOWHERE, Table};
 use super::timeout::Rounds;
 use super::{Backend, Knocked, SelectorId, Tracked, timeout};
 use crate::events::Room;
@@ -149,23 +149,25 @@ impl<K: Knocker> Backend for Poll<K> {
 
     fn register(&self, source: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         Self::check_interest(interest)?;
-        self.change(source, |table| table.register(source, token, interest))
+        self.ask(source, |table| table.register(source, token, interest))
     }
 
     fn reregister(&self, source: RawFd, token: Token, interest: Interest) -> io::Result<()> {
         Self::check_interest(interest)?;
-        self.change(source, |table| table.reregister(source, token, interest))
+        self.ask(source, |table| table.reregister(source, token, interest))
     }
 
     fn deregister(&self, source: RawFd) -> io::Result<()> {
-        self.change(source, |table| table.deregister(source))
+        // What is not registered is not reported, so a poller that could not be told may sleep on.
+        let _ = self.change(source, |table| table.deregister(source))?;
+        Ok(())
     }
 
     fn rearm(&self, source: RawFd, blocked: Interest) -> io::Result<()> {
         self.change(source, |table| {
             table.rearm(source, blocked);
             Ok(())
-        })
+        })?
     }
 
     fn prepare_knocks(&self) -> io::Result<()> {
@@ -185,25 +187,45 @@ impl<K: Knocker> Poll<K> {
             .expect("nothing panics while this is held")
     }
 
-    /// Makes a change to the entry of `fd`, and rouses the poller if it must see that.
+    /// Makes a change to the entry of `fd`, and rouses the poller if it must see that. Whether it
+    /// could be is the inner answer.
     #[inline]
     fn change(
         &self,
         fd: RawFd,
         change: impl FnOnce(&mut Table) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<io::Result<()>> {
         let mut state = self.state();
         change(&mut state.table)?;
         if !state.table.note_change(fd) || !state.is_asleep {
-            return Ok(());
+            return Ok(Ok(()));
         }
         state.is_asleep = false;
         // Not before the lock is free: the poller needs it as soon as it wakes.
         drop(state);
-        if self.knocker.ring().is_err() {
+        let told = self.knocker.ring();
+        if told.is_err() {
             // The change stands, and the poller finds it when it looks. The next change rings
             // again.
             self.state().is_asleep = true;
+        }
+        Ok(told)
+    }
+
+    /// Makes a change of what is asked for, and rouses the poller if it must see that. If it cannot
+    /// be roused, nothing is changed.
+    fn ask(&self, fd: RawFd, change: impl FnOnce(&mut Table) -> io::Result<()>) -> io::Result<()> {
+        let mut state = self.state();
+        let before = state.table.entries.get(fd as usize).copied();
+        change(&mut state.table)?;
+        if state.table.note_change(fd) && state.is_asleep {
+            // Under the lock, so that the poller has not seen yet what may have to be undone.
+            if let Err(error) = self.knocker.ring() {
+                let before = before.unwrap_or(Entry::VACANT);
+                state.table.entry(fd).restore(before);
+                return Err(error);
+            }
+            state.is_asleep = false;
         }
         Ok(())
     }

@@ -230,6 +230,17 @@ impl Entry {
         self.rests = [Rest::NONE; Way::ALL.len()];
     }
 
+    /// Asks for what was asked for before. What the system has been told stays as it is.
+    #[cold]
+    pub(super) fn restore(&mut self, before: Entry) {
+        *self = Entry {
+            place: self.place,
+            listed: self.listed,
+            is_changed: self.is_changed,
+            ..before
+        };
+    }
+
     pub(super) fn rearm(&mut self, blocked: Bits) {
         let blocked = blocked & self.asked;
         match self.mode {

@@ -1,6 +1,7 @@
 //! The table of all steps; what each does stands in a file per theme.
 
 mod emulated;
+mod endurance;
 mod examples;
 mod house;
 mod kernels;
@@ -11,6 +12,7 @@ mod syscalls;
 mod wasi;
 mod wine;
 
+pub(crate) use endurance::{FUZZ_SECONDS, SOAK_MINUTES, fuzz_for, soak_for};
 pub(crate) use links::act_as_linker;
 
 use crate::compat;
@@ -200,12 +202,20 @@ pub(crate) const ALL: &[Step] = &[
     )
     .full(),
     linux(
-        "fuzz",
-        "each target of fuzz/ for a short while: what is read from elsewhere is nonsense",
+        "public-api",
+        "the public API is the committed listing",
         20,
-        quality::fuzz,
+        quality::public_api,
     )
     .full(),
+    unix(
+        "soak",
+        "ten minutes of random load lose nothing and let nothing grow",
+        25,
+        endurance::soak,
+    )
+    .full(),
+    linux("fuzz", "a minute of each fuzz target", 25, endurance::fuzz).full(),
     any(
         "coverage",
         "how much of src the tests execute",

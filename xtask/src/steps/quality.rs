@@ -1,5 +1,7 @@
 //! How good the tests and how sound the dependencies are.
 
+use std::collections::BTreeSet;
+
 use crate::step::{Context, Note, Stop};
 use crate::toolchain::{self, NIGHTLY};
 use crate::tools;
@@ -7,10 +9,10 @@ use crate::tools;
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_LLVM_COV: &str = "0.9.1";
 const CARGO_MUTANTS: &str = "27.1.0";
-const CARGO_FUZZ: &str = "0.13.2";
+const CARGO_PUBLIC_API: &str = "0.52.0";
 
-/// Of fuzzing, for each target: enough to see that it works and to find what is near.
-const FUZZ_SECONDS: u32 = 25;
+/// What the library offers on this system, an item a line; the next release is compared with the last by its history.
+const PUBLIC_API: &str = "xtask/public-api-linux.txt";
 
 /// The least share of lines that the tests execute, in per cent. It only ever rises.
 const LINES_MIN: &str = "90";
@@ -108,6 +110,37 @@ pub(crate) fn coverage(context: &Context) -> Result<Note, Stop> {
     Ok(format!("{lines} of the lines"))
 }
 
+/// Fails when the public API is not the committed listing, and prints the difference. `LITIO_BLESS=1` writes the listing.
+pub(crate) fn public_api(context: &Context) -> Result<Note, Stop> {
+    toolchain::ensure(context, NIGHTLY, &[], &[])?;
+    let program = tools::cargo_program(context, "cargo-public-api", CARGO_PUBLIC_API)?;
+    let listing = context
+        .command(&program.to_string_lossy())
+        // Without what every type has, or only the compiler may name.
+        .args(["public-api", "-p", "litio", "--all-features", "-sss"])
+        .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+        .env("CARGO_TARGET_DIR", context.target_dir("public-api"))
+        .read()?;
+    let path = context.root.join(PUBLIC_API);
+    let failed = |error: std::io::Error| Stop::failed(format!("{}: {error}", path.display()));
+    if std::env::var_os("LITIO_BLESS").is_some() {
+        std::fs::write(&path, &listing).map_err(failed)?;
+    }
+    let committed = std::fs::read_to_string(&path).map_err(failed)?;
+    let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
+        (committed.lines().collect(), listing.lines().collect());
+    let (gone, added) = (old.difference(&new), new.difference(&old));
+    gone.clone().for_each(|item| println!("- {item}"));
+    added.clone().for_each(|item| println!("+ {item}"));
+    match (gone.count(), added.count()) {
+        (0, 0) => Ok(format!("{} items", new.len())),
+        (gone, added) => Err(Stop::failed(format!(
+            "{gone} items gone, {added} new; \
+             if that is meant, `LITIO_BLESS=1 cargo xtask step public-api` writes {PUBLIC_API}"
+        ))),
+    }
+}
+
 /// Fails when a mutant survives. One that cannot be told from the original is named in `.cargo/mutants.toml`, with the
 /// reason.
 pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
@@ -129,31 +162,4 @@ pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
         .args(["--", "--tests"])
         .run()?;
     Ok("none survived".into())
-}
-
-/// Each target for a short while, on what it found before and on nonsense.
-pub(crate) fn fuzz(context: &Context) -> Result<Note, Stop> {
-    toolchain::ensure(context, NIGHTLY, &[], &[])?;
-    let program = tools::cargo_program(context, "cargo-fuzz", CARGO_FUZZ)?;
-    let fuzz = |words: &[&str]| {
-        let command = context
-            .command(&program.to_string_lossy())
-            .args(words.iter().copied())
-            .args(["--fuzz-dir", "fuzz"]);
-        command.env("RUSTUP_TOOLCHAIN", NIGHTLY)
-    };
-    let list = fuzz(&["list"]).read()?;
-    let targets: Vec<&str> = list.lines().map(str::trim).collect();
-    if targets.is_empty() {
-        return Err(Stop::failed("fuzz/ has no target"));
-    }
-    for target in &targets {
-        fuzz(&["run", target])
-            .arg("--target-dir")
-            .arg(context.target_dir("fuzz"))
-            .arg("--")
-            .arg(format!("-max_total_time={FUZZ_SECONDS}"))
-            .run()?;
-    }
-    Ok(format!("{}, {FUZZ_SECONDS} s each", targets.join(", ")))
 }

@@ -63,7 +63,7 @@ use crate::readiness::Readiness;
 use crate::sys::{check, close_on_exec};
 use crate::token::Token;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
 mod emulation;
 mod os;
 

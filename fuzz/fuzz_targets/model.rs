@@ -1,0 +1,13 @@
+//! Registering, reading, writing, closing, waking and polling in any order, on every backend that runs here, held against the
+//! conformance suite's model of what must be reported, what may be and what must not.
+//!
+//! `cargo +nightly fuzz run model -- -max_len=1024`
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let (script, _) = bytes.as_chunks::<4>();
+    litio::conformance::play_everywhere(script);
+});
