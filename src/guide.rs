@@ -985,8 +985,8 @@ pub mod datagrams {}
 ///   address then comes in a header, or in front of the bytes (PROXY protocol).
 ///
 /// What makes a server easy to put behind any of them: it says when it is full by not accepting, it
-/// can be told to finish (close the listener, let connections end, then leave), and it keeps nothing
-/// about a client that another machine could not find again.
+/// can be told to finish (close the listener, let connections end, then leave), and it keeps
+/// nothing about a client that another machine could not find again.
 pub mod scaling_out {}
 
 /// Portability: what differs from system to system.
@@ -1018,9 +1018,9 @@ pub mod scaling_out {}
 /// - kqueue does not notice a double registration in release builds: the second replaces the first.
 ///   All others answer `AlreadyExists`.
 ///
-/// WASI has no threads, so that a wake is for the next `poll`; and preview 1 only accepts connections.
-/// `PLATFORMS.md` in the repository says for every platform what differs, and how it is tested
-/// and when it last was.
+/// WASI has no threads, so that a wake is for the next `poll`; and preview 1 only accepts
+/// connections. `PLATFORMS.md` in the repository says for every platform what differs, and how it
+/// is tested and when it last was.
 ///
 /// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` puts poll(2) in the place of epoll: the way
 /// to see whether a program relies on something that only epoll does.

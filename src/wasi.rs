@@ -5,8 +5,8 @@
 //! `From<OwnedFd>` and `From<…> for OwnedFd`. Taking a descriptor changes none of its flags: make
 //! it non-blocking first.
 //!
-//! A [`Waker`](crate::Waker) wakes the next `poll`: nothing interrupts one that sleeps, but there is
-//! no second thread that could try. On preview 1 a program cannot make sockets; it accepts from
+//! A [`Waker`](crate::Waker) wakes the next `poll`: nothing interrupts one that sleeps, but there
+//! is no second thread that could try. On preview 1 a program cannot make sockets; it accepts from
 //! listeners that it was given, so there is neither `TcpListener::bind` nor `TcpStream::connect`
 //! nor `UdpSocket`.
 

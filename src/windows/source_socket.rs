@@ -21,8 +21,8 @@ use crate::token::Token;
 /// while it stays ready, the same readiness is reported again after a millisecond, and if it is
 /// never seen otherwise, less and less often: 64 times every millisecond, 64 times every two, and
 /// so on down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact
-/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`] and
-/// [`Interest::oneshot`] it does what they say.
+/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`]
+/// and [`Interest::oneshot`] it does what they say.
 ///
 /// # Errors
 ///

@@ -10,9 +10,9 @@
 //! and nothing is late), and if it has not, after a [`Rest`]. A probe after a rest reports what
 //! still holds once more, unless it only stands before others.
 //!
-//! Each [`Way`] of an entry has a pace of its own: a direction that is always ready, and rests long,
-//! delays no other; and one that is reported ever again does not keep another from its turn. Idle
-//! sources have no pace, and a pace no cost but its probes.
+//! Each [`Way`] of an entry has a pace of its own: a direction that is always ready, and rests
+//! long, delays no other; and one that is reported ever again does not keep another from its turn.
+//! Idle sources have no pace, and a pace no cost but its probes.
 
 use std::collections::VecDeque;
 use std::io;
