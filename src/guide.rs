@@ -922,7 +922,8 @@ pub mod datagrams {}
 ///     poll.registry().register(&mut listener, Token(0), Interest::READABLE)?;
 ///     threads.push((poll, listener));
 /// }
-/// # let clients: Vec<_> = (0..32).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+/// # let connect = |_| std::net::TcpStream::connect(address).unwrap();
+/// # let clients: Vec<_> = (0..32).map(connect).collect();
 /// let (mut events, mut accepted) = (Events::with_capacity(8), [0, 0]);
 /// while accepted.iter().sum::<i32>() < 32 {
 ///     for ((poll, listener), accepted) in threads.iter_mut().zip(&mut accepted) {
