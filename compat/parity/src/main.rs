@@ -12,7 +12,10 @@ mod on_litio;
 mod on_mio;
 
 use std::panic::AssertUnwindSafe;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
 
 use crate::log::Log;
 use crate::on_mio::cases::Case;
@@ -148,7 +151,11 @@ const ATTEMPTS_MAX: u32 = 3;
 /// How many cases may need another attempt. If more do, something happens only now and then.
 const RETRIED_MAX: u32 = 4;
 
+/// A case that takes longer blocks, or never rests. The slowest needs seconds on a busy machine.
+const CASE_LIMIT: Duration = Duration::from_secs(120);
+
 fn main() -> ExitCode {
+    let begun = watch();
     let names: Vec<String> = std::env::args().skip(1).collect();
     let sides = on_mio::all().zip(on_litio::all());
     let (mut count, mut failures, mut retried) = (0, 0, 0);
@@ -157,6 +164,8 @@ fn main() -> ExitCode {
             continue;
         }
         count += 1;
+        // The watch ends with this program.
+        let _ = begun.send(*name);
         let is_concerned =
             |better: &&Better| better.on.contains(&HERE) && better.cases.contains(name);
         let better = BETTER.iter().find(is_concerned);
@@ -183,6 +192,25 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Ends the program when a case does not end; answers where to name each that begins.
+fn watch() -> Sender<&'static str> {
+    let (begun, cases) = mpsc::channel();
+    thread::spawn(move || {
+        let mut running = "";
+        loop {
+            match cases.recv_timeout(CASE_LIMIT) {
+                Ok(name) => running = name,
+                Err(RecvTimeoutError::Timeout) => {
+                    println!("{running}: FAILED: it does not end");
+                    process::exit(1);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+    begun
 }
 
 /// What both see in the end, and how many attempts it took.
