@@ -76,7 +76,7 @@ fn network_of_our_own() -> io::Result<u32> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING | libc::IFF_LOOPBACK) as _;
     // SAFETY: reads the struct, which lives through the call.
     check(unsafe { libc::ioctl(v4.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) })?;
-    let v6 = std::net::UdpSocket::bind("[::]:0")?;
+    let v6 = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0))?; // if there is such a thing
     let mut groups = [0; 16];
     groups[0] = 0xff;
     let route = Route {

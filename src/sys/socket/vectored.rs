@@ -17,6 +17,9 @@ pub(crate) fn send(
     data: &[IoSlice<'_>],
     to: Option<SocketAddr>,
 ) -> io::Result<usize> {
+    // POSIX wants a buffer, if an empty one.
+    let empty = [IoSlice::new(&[])];
+    let data = if data.is_empty() { &empty } else { data };
     let address = to.map(InetAddress::new);
     // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
     let mut header: msghdr = unsafe { zeroed() };
@@ -55,6 +58,13 @@ fn receive_with(
     buffers: &mut [IoSliceMut<'_>],
     mut from: Option<&mut InetAddress>,
 ) -> io::Result<usize> {
+    // As above.
+    let mut empty = [IoSliceMut::new(&mut [])];
+    let buffers = if buffers.is_empty() {
+        &mut empty
+    } else {
+        buffers
+    };
     // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
     let mut header: msghdr = unsafe { zeroed() };
     if let Some(from) = &mut from {
