@@ -54,9 +54,8 @@ fn interests(made: u8, taken: u8) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let (words, _) = bytes.as_chunks::<10>();
     let mut model = VecDeque::new();
-    for word in words {
+    for word in bytes.chunks_exact(10) {
         let token = u64::from_le_bytes(word[..8].try_into().expect("eight")) as usize;
         model.push_back((Token(token), readiness(word[8]), word[9]));
         interests(word[8], word[9]);

@@ -8,6 +8,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let (script, _) = bytes.as_chunks::<4>();
-    litio::conformance::play_everywhere(script);
+    let steps = bytes.chunks_exact(4);
+    let script: Vec<[u8; 4]> = steps.map(|step| step.try_into().expect("four")).collect();
+    litio::conformance::play_everywhere(&script);
 });

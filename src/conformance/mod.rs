@@ -26,7 +26,7 @@ mod modes;
 mod pacing;
 mod readiness;
 mod registration;
-#[cfg(unix)]
+#[cfg(all(unix, test))]
 mod signals;
 mod support;
 mod timeouts;

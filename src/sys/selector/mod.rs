@@ -90,7 +90,7 @@ pub(crate) type PollKnocker = eventfd::Eventfd;
 /// What interrupts a sleeping poll(2).
 #[cfg(any(target_os = "horizon", target_os = "wasi"))]
 pub(crate) type PollKnocker = knocker::Silent;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
 pub(crate) use knocker::Silent;
 
 /// Flags of eventfd(2). On ESP-IDF there are none: all are non-blocking, and there is no exec.

@@ -20,6 +20,7 @@ use litio::net::{
 use litio::unix::pipe;
 use litio::{BusyPoll, Events, Interest, IoSource, Poll, Token, Waker};
 
+use super::injector::{Fault, Injector};
 use super::{Steps, with_every_fault};
 use crate::alone;
 
@@ -73,6 +74,42 @@ fn packets_survive_every_fault() {
 #[test]
 fn pipes_survive_every_fault() {
     alone(|| with_every_fault(pipes));
+}
+
+/// epoll_wait(2) and poll(2) count milliseconds in an `int`, which is less than a month. Nobody waits so long here: the
+/// first call is made to answer that its time is up.
+#[test]
+fn a_timeout_of_months_goes_on_after_the_first_weeks() {
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let (mut near, far) = UnixStream::pair().unwrap();
+        poll.registry().register(&mut near, Token(1), R).unwrap();
+        (&far).write_all(b"x").unwrap();
+        let Some(injector) = Injector::new_or_said() else {
+            return;
+        };
+        let time_is_up = Fault {
+            index: 0,
+            errno: 0,
+            is_done: false,
+        };
+        let months = Duration::from_secs(60 * 60 * 24 * 100);
+        let (result, seen) = injector.watch(&[time_is_up], || poll.poll(&mut events, Some(months)));
+        result.unwrap();
+        assert_eq!((seen.failures, seen.calls.len()), (1, 2), "asked again");
+        assert_eq!(
+            events.iter().map(|event| event.token()).collect::<Vec<_>>(),
+            [Token(1)]
+        );
+        // And one that is shorter than that is over.
+        let weeks = Duration::from_secs(60 * 60 * 24 * 20);
+        poll.registry().reregister(&mut near, Token(1), R).unwrap();
+        let (result, seen) = injector.watch(&[time_is_up], || poll.poll(&mut events, Some(weeks)));
+        result.unwrap();
+        let is_epoll = seen.calls.len() == 1;
+        assert_eq!(events.is_empty(), is_epoll, "poll(2) looks at the clock");
+    });
 }
 
 impl Steps<'_> {

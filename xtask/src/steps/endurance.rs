@@ -64,6 +64,8 @@ pub(crate) fn fuzz_for(context: &Context, seconds: u64, names: &[String]) -> Res
                 .args(["fuzz", "run", target, "--"])
                 .arg(format!("-max_total_time={seconds}"))
                 .arg(format!("-max_len={len_max}"))
+                // Long scripts from the beginning.
+                .arg("-len_control=0")
                 .run()?;
             Ok(format!("{seconds} s"))
         },

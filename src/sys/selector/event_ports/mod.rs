@@ -64,6 +64,7 @@ use crate::sys::{check, close_on_exec};
 use crate::token::Token;
 
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
+#[cfg_attr(fuzzing, allow(dead_code))] // the tests' own
 mod emulation;
 mod os;
 
