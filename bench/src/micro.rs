@@ -1,4 +1,5 @@
-//! The library's own costs, against the system calls beneath: one function a row, one contender an engine.
+//! The library's own costs, against the system calls beneath: one function a row, one contender an
+//! engine.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -91,7 +92,8 @@ fn empty<E: Engine>(has_waker: bool) -> io::Result<Contender<'static>> {
     }))
 }
 
-/// Taking events and looking at each, as an event loop does. The ready ones are level-triggered, so that they stay ready.
+/// Taking events and looking at each, as an event loop does. The ready ones are level-triggered, so
+/// that they stay ready.
 fn ready<E: Engine>(
     count: usize,
     idle: Rc<[EventFd]>,

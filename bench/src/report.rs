@@ -1,4 +1,5 @@
-//! What a run leaves behind: `results.json` with every sample, `results.md` with the tables, and the charts.
+//! What a run leaves behind: `results.json` with every sample, `results.md` with the tables, and
+//! the charts.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -89,7 +90,8 @@ impl Display for Machine {
         let versions = versions.join(", ");
         writeln!(
             f,
-            "Measured in {seconds} s on {processors} × {processor}, {system}, {compiler}: {versions}.{quick}"
+            "Measured in {seconds} s on {processors} × {processor}, {system}, {compiler}: \
+             {versions}.{quick}"
         )
     }
 }
@@ -218,8 +220,8 @@ impl Report {
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "# Results\n\nWritten by `cargo run --release` in `bench/`. {}\n\
-             Less is better everywhere. The first column is the limit, in its unit; the others are ratios to the limit of the \
-             same round: median, and quartiles in brackets.\n",
+             Less is better everywhere. The first column is the limit, in its unit; the others are \
+             ratios to the limit of the same round: median, and quartiles in brackets.\n",
             self.machine
         );
         for chapter in &self.chapters {
