@@ -166,7 +166,7 @@ impl Report {
         let each = descriptors.saturating_sub(connections.active + OTHERS);
         if each < connections.count {
             self.line(&format!(
-                "Could not raise RLIMIT_NOFILE from {descriptors}: \
+                "Could not raise RLIMIT_NOFILE from {descriptors} to {ends}: \
                  several processes hold {each} connections each.\n"
             ));
         }

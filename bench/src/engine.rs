@@ -50,6 +50,8 @@ pub trait Engine: Sized + Send + 'static {
 
     fn waker(&self, token: usize) -> io::Result<Self::Waker>;
 
+    /// Asks so long before sleeping: only Litio knows how.
+    fn spin(&mut self, _: Duration) {}
     /// Waits until something is ready. Signals are passed over.
     fn wait(&mut self, timeout: Option<Duration>);
     /// The tokens of what the last wait found to be readable.
@@ -257,7 +259,7 @@ fn failed(error: io::Error) -> usize {
 
 /// Litio and mio have the same names for everything here.
 macro_rules! engine {
-    ($name:ident, $text:literal, $library:ident) => {
+    ($name:ident, $text:literal, $library:ident, $($own:item)*) => {
         #[doc = $text]
         pub struct $name {
             poll: $library::Poll,
@@ -333,6 +335,8 @@ macro_rules! engine {
             fn queue(&self) -> RawFd {
                 self.poll.as_raw_fd()
             }
+
+            $($own)*
         }
 
         impl Wake for $library::Waker {
@@ -343,8 +347,15 @@ macro_rules! engine {
     };
 }
 
-engine!(OnLitio, "Litio", litio);
-engine!(OnMio, "mio", mio);
+engine!(
+    OnLitio,
+    "Litio",
+    litio,
+    fn spin(&mut self, budget: Duration) {
+        self.poll.set_spin(budget);
+    }
+);
+engine!(OnMio, "mio", mio,);
 
 /// polling, in the edge-triggered mode that it offers beside its usual one-shot.
 pub struct OnPolling {

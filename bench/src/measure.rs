@@ -2,7 +2,6 @@
 //! them in the same round. A machine that others use as well disturbs all contenders of a round
 //! alike, so that the median of these ratios is steadier than any of the times.
 
-use std::hint::black_box;
 use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -107,7 +106,7 @@ impl<'a> Contender<'a> {
         Contender::timed(name, move |iterations| {
             let start = Instant::now();
             for _ in 0..iterations {
-                black_box(operation());
+                operation();
             }
             start.elapsed()
         })

@@ -68,16 +68,25 @@ pub fn wakes(rounds: &Rounds) -> io::Result<()> {
     )?;
     rounds.row(
         "ping-pong of two threads",
-        each!(ping_pong; on_tokio::ping_pong()),
-    )
+        each!(ping_pong, Duration::ZERO; on_tokio::ping_pong()),
+    )?;
+    rounds.row("ping-pong of two threads, Litio spins for 50 µs", || {
+        let spin = Duration::from_micros(50);
+        let limit = ping_pong::<Raw>(Duration::ZERO)?;
+        Ok(vec![limit, ping_pong::<OnLitio>(spin)?])
+    })
 }
 
 /// How late a timeout of 100 µs is.
 pub fn timeouts(rounds: &Rounds) -> io::Result<()> {
     rounds.row(
         "100 µs: how late",
-        each!(timeout, ASKED; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
-    )
+        each!(timeout, Duration::ZERO; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
+    )?;
+    rounds.row("100 µs: how late, Litio spins so long", || {
+        let limit = timeout::<Raw>(Duration::ZERO)?;
+        Ok(vec![limit, timeout::<OnLitio>(ASKED)?])
+    })
 }
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -198,8 +207,10 @@ impl<E: Engine> Drop for Peer<E> {
     }
 }
 
-fn ping_pong<E: Engine>() -> io::Result<Contender<'static>> {
+fn ping_pong<E: Engine>(spin: Duration) -> io::Result<Contender<'static>> {
     let (mut engine, mut other) = (E::new()?, E::new()?);
+    engine.spin(spin);
+    other.spin(spin);
     let ours = engine.waker(0)?;
     let peer: Peer<E> = Peer {
         theirs: Arc::new(other.waker(0)?),
@@ -218,13 +229,14 @@ fn ping_pong<E: Engine>() -> io::Result<Contender<'static>> {
     }))
 }
 
-fn timeout<E: Engine>(asked: Duration) -> io::Result<Contender<'static>> {
+fn timeout<E: Engine>(spin: Duration) -> io::Result<Contender<'static>> {
     let mut engine = E::new()?;
+    engine.spin(spin);
     Ok(Contender::timed(E::NAME, move |iterations| {
         let late = |_| {
             let start = Instant::now();
-            engine.wait(Some(asked));
-            start.elapsed().saturating_sub(asked)
+            engine.wait(Some(ASKED));
+            start.elapsed().saturating_sub(ASKED)
         };
         (0..iterations).map(late).sum()
     }))
