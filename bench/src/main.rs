@@ -107,7 +107,7 @@ fn main() -> io::Result<()> {
 }
 
 fn everything(whole: &Whole) -> io::Result<()> {
-    let start = Instant::now();
+    let (start, machine) = (Instant::now(), Machine::new(whole.quick));
     let rounds = |rounds| Rounds {
         rounds: if whole.quick { 5 } else { rounds },
         only: String::new(),
@@ -132,7 +132,7 @@ fn everything(whole: &Whole) -> io::Result<()> {
         io::Result::Ok(())
     };
     chapter(
-        "Instructions",
+        "Instructions per message",
         "User instructions of a server per echoed message of 64 bytes, with the C library's, counted \
          by callgrind. One connection is ready when the server waits, or 10 are. Those that leave \
          the choice to the program read until `WouldBlock`, or take a short read for the end of what \
@@ -140,7 +140,7 @@ fn everything(whole: &Whole) -> io::Result<()> {
         &mut || counts::instructions(!whole.quick),
     )?;
     chapter(
-        "System calls",
+        "System calls per message",
         "System calls of the same servers per message, counted by strace.",
         &mut counts::system_calls,
     )?;
@@ -175,7 +175,7 @@ fn everything(whole: &Whole) -> io::Result<()> {
         &mut || udp::run(rounds(21).rounds, ""),
     )?;
     let report = Report {
-        machine: Machine::new(start.elapsed().as_secs(), whole.quick),
+        machine: machine.after(start.elapsed()),
         chapters,
     };
     println!("\n{}", report.markdown());

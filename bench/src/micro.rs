@@ -34,7 +34,7 @@ pub fn core(rounds: &Rounds) -> io::Result<()> {
     machine::raise_descriptor_limit();
     rounds.row("poll(0), 0 ready", each!(empty, false))?;
     rounds.row("poll(0), 0 ready, a waker exists", each!(empty, true))?;
-    for count in [1, 16, 128, CAPACITY] {
+    for count in [1, 16, 64, 128, CAPACITY] {
         rounds.row(
             &format!("poll(0), {count} ready"),
             each!(ready, count, [].into(), NOW),
@@ -58,14 +58,10 @@ pub fn core(rounds: &Rounds) -> io::Result<()> {
 pub fn wakes(rounds: &Rounds) -> io::Result<()> {
     rounds.row_per(
         BURST,
-        "burst: 100 wakes and a poll, per wake",
+        "burst of 100 and a poll, per wake",
         each!(burst; libuv::burst(BURST)),
     )?;
-    rounds.row_per(
-        4 * STORM,
-        "storm: 4 threads wake a poller, per wake",
-        each!(storm),
-    )?;
+    rounds.row_per(4 * STORM, "storm of 4 threads, per wake", each!(storm))?;
     rounds.row(
         "ping-pong of two threads",
         each!(ping_pong, Duration::ZERO; on_tokio::ping_pong()),
@@ -80,10 +76,10 @@ pub fn wakes(rounds: &Rounds) -> io::Result<()> {
 /// How late a timeout of 100 µs is.
 pub fn timeouts(rounds: &Rounds) -> io::Result<()> {
     rounds.row(
-        "100 µs: how late",
+        "100 µs, how late",
         each!(timeout, Duration::ZERO; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
     )?;
-    rounds.row("100 µs: how late, Litio spins so long", || {
+    rounds.row("100 µs, how late, Litio spins so long", || {
         let limit = timeout::<Raw>(Duration::ZERO)?;
         Ok(vec![limit, timeout::<OnLitio>(ASKED)?])
     })
