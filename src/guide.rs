@@ -985,8 +985,8 @@ pub mod datagrams {}
 ///   and by request, retry, and speak TLS, for the price of every byte passing twice. The peer's
 ///   address then comes in a header, or in front of the bytes (PROXY protocol).
 ///
-/// What makes a server easy to put behind any of them: it says when it is full by not accepting, it
-/// can be told to finish (close the listener, let connections end, then leave), and it keeps
+/// What makes a server easy to put behind any of them: it says when it is full by not accepting,
+/// it can be told to finish (close the listener, let connections end, then leave), and it keeps
 /// nothing about a client that another machine could not find again.
 pub mod scaling_out {}
 

@@ -1,4 +1,5 @@
-//! The charts: a group of bars for each workload, a bar for each contender, with the quartiles as whiskers.
+//! The charts: a group of bars for each workload, a bar for each contender, with the quartiles as
+//! whiskers.
 
 use std::error::Error;
 use std::path::Path;

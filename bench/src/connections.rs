@@ -1,9 +1,11 @@
-//! As many idle connections as a machine has room for: what each costs in memory, and what they cost the active ones.
+//! As many idle connections as a machine has room for: what each costs in memory, and what they
+//! cost the active ones.
 //!
-//! The server is that of the other workloads, in a process of its own; another process holds the other ends; this one uses
-//! some connections among them. An address has room for some ten thousands of connections to the same port, so that the
-//! clients use one loopback address after another. Where a process may not have as many descriptors as are needed, there are
-//! several servers and several clients.
+//! The server is that of the other workloads, in a process of its own; another process holds the
+//! other ends; this one uses some connections among them. An address has room for some ten
+//! thousands of connections to the same port, so that the clients use one loopback address after
+//! another. Where a process may not have as many descriptors as are needed, there are several
+//! servers and several clients.
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -64,7 +66,8 @@ pub fn run(connections: &Connections) -> io::Result<()> {
     let mut report = Report::default();
     let (count, each) = report.limits(connections);
     report.line(&format!(
-        "| connections to {} | kernel, both ends | server, user | connected a second | round trip, median | p99 | p99.9 |",
+        "| connections to {} | kernel, both ends | server, user | connected a second \
+         | round trip, median | p99 | p99.9 |",
         connections.who.name()
     ));
     report.line("|---:|---:|---:|---:|---:|---:|---:|");
@@ -139,8 +142,8 @@ impl Report {
         let _ = writeln!(self.0, "{line}");
     }
 
-    /// Raises what can be raised, and says what cannot. Returns how many connections there can be, and how many of them in one
-    /// process.
+    /// Raises what can be raised, and says what cannot. Returns how many connections there can be,
+    /// and how many of them in one process.
     fn limits(&mut self, connections: &Connections) -> (usize, usize) {
         self.line("# Idle connections\n");
         // Each process has one end of every connection, the system has both.
@@ -163,7 +166,8 @@ impl Report {
         let each = descriptors.saturating_sub(connections.active + OTHERS);
         if each < connections.count {
             self.line(&format!(
-                "Could not raise RLIMIT_NOFILE from {descriptors}: several processes hold {each} connections each.\n"
+                "Could not raise RLIMIT_NOFILE from {descriptors} to {ends}: \
+                 several processes hold {each} connections each.\n"
             ));
         }
         let system = machine::number_in("/proc/sys/fs/file-max").unwrap_or(u64::MAX) as usize;
@@ -201,8 +205,8 @@ impl Idle {
     }
 }
 
-/// Connections from one address. Less than half of its ports: Linux tries the even ones first, and a search for the last free
-/// ones takes long.
+/// Connections from one address. Less than half of its ports: Linux tries the even ones first, and
+/// a search for the last free ones takes long.
 const PER_ADDRESS: usize = 10_000;
 
 /// Addresses of one process, at most.

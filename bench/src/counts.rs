@@ -1,11 +1,12 @@
-//! What an echoed message costs a server in user instructions and in system calls. Both are counted, not timed, so that they
-//! do not depend on what else the machine does.
+//! What an echoed message costs a server in user instructions and in system calls. Both are
+//! counted, not timed, so that they do not depend on what else the machine does.
 //!
-//! Client and server take turns on one thread: the client writes a message on every connection, the server waits once and
-//! answers all of them, the client reads the answers. So each turn is like every other. callgrind counts the instructions of
-//! the server's turns only, with what they call in the C library; strace counts the calls of both, and the client's one write
-//! and one read are subtracted. Each count is the difference of a long and a short run, in which all that happens once
-//! cancels out.
+//! Client and server take turns on one thread: the client writes a message on every connection, the
+//! server waits once and answers all of them, the client reads the answers. So each turn is like
+//! every other. callgrind counts the instructions of the server's turns only, with what they call
+//! in the C library; strace counts the calls of both, and the client's one write and one read are
+//! subtracted. Each count is the difference of a long and a short run, in which all that happens
+//! once cancels out.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -39,7 +40,8 @@ struct Shape {
     /// Connections, on all of which a message waits when the server's turn comes.
     #[arg(long, default_value_t = 1)]
     connections: u32,
-    /// The server takes a short read for the end of what there is, and spares the read that says only `WouldBlock`.
+    /// The server takes a short read for the end of what there is, and spares the read that says
+    /// only `WouldBlock`.
     #[arg(long)]
     short_reads: bool,
 }
@@ -71,7 +73,8 @@ fn drive<S: Turns>(echo: &Echo) -> io::Result<()> {
     let (mut clients, mut streams) = (Vec::new(), Vec::new());
     for _ in 0..echo.shape.connections {
         let client = TcpStream::connect(listener.local_addr()?)?;
-        // As a file it is read and written, where a socket receives and sends: strace tells client and server apart.
+        // As a file it is read and written, where a socket receives and sends: strace tells client
+        // and server apart.
         clients.push(File::from(OwnedFd::from(client)));
         let (stream, _) = listener.accept()?;
         stream.set_nonblocking(true)?;

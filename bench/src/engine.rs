@@ -1,7 +1,9 @@
-//! The contenders that say what is ready and leave reading and writing to the program: raw epoll, Litio, mio, polling.
+//! The contenders that say what is ready and leave reading and writing to the program: raw epoll,
+//! Litio, mio, polling.
 //!
-//! They stand behind one trait, so that every loop of this suite is written once and compiled for each. All are used as their
-//! documentation asks, edge-triggered, with their own types of sockets where they have any.
+//! They stand behind one trait, so that every loop of this suite is written once and compiled for
+//! each. All are used as their documentation asks, edge-triggered, with their own types of sockets
+//! where they have any.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -48,6 +50,8 @@ pub trait Engine: Sized + Send + 'static {
 
     fn waker(&self, token: usize) -> io::Result<Self::Waker>;
 
+    /// Asks so long before sleeping: only Litio knows how.
+    fn spin(&mut self, _: Duration) {}
     /// Waits until something is ready. Signals are passed over.
     fn wait(&mut self, timeout: Option<Duration>);
     /// The tokens of what the last wait found to be readable.
@@ -56,8 +60,8 @@ pub trait Engine: Sized + Send + 'static {
     /// The queue's own descriptor.
     fn queue(&self) -> RawFd;
 
-    /// Adds a descriptor behind the contender's back, with epoll's own words: alike in all of them, and level-triggered where
-    /// a row wants it to stay ready.
+    /// Adds a descriptor behind the contender's back, with epoll's own words: alike in all of them,
+    /// and level-triggered where a row wants it to stay ready.
     fn add(&self, fd: RawFd, token: usize, events: i32) {
         let mut event = epoll_event(token, events);
         let result = unsafe { libc::epoll_ctl(self.queue(), libc::EPOLL_CTL_ADD, fd, &mut event) };
@@ -121,7 +125,8 @@ impl Engine for Raw {
     fn accept(listener: &TcpListener) -> io::Result<Descriptor> {
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         let fd = listener.as_raw_fd();
-        // std would ask for the flags with two calls, and every library asks for the peer's address: so do we.
+        // std would ask for the flags with two calls, and every library asks for the peer's
+        // address: so do we.
         let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
         let mut len = size_of_val(&address) as libc::socklen_t;
         match unsafe { libc::accept4(fd, (&raw mut address).cast(), &mut len, flags) } {
@@ -192,7 +197,8 @@ impl Engine for Raw {
     }
 }
 
-/// A socket by hand: std's own, which all others build on, has its calls behind functions that are not inlined.
+/// A socket by hand: std's own, which all others build on, has its calls behind functions that are
+/// not inlined.
 pub struct Descriptor(OwnedFd);
 
 impl Read for &Descriptor {
@@ -253,7 +259,7 @@ fn failed(error: io::Error) -> usize {
 
 /// Litio and mio have the same names for everything here.
 macro_rules! engine {
-    ($name:ident, $text:literal, $library:ident) => {
+    ($name:ident, $text:literal, $library:ident, $($own:item)*) => {
         #[doc = $text]
         pub struct $name {
             poll: $library::Poll,
@@ -329,6 +335,8 @@ macro_rules! engine {
             fn queue(&self) -> RawFd {
                 self.poll.as_raw_fd()
             }
+
+            $($own)*
         }
 
         impl Wake for $library::Waker {
@@ -339,8 +347,15 @@ macro_rules! engine {
     };
 }
 
-engine!(OnLitio, "Litio", litio);
-engine!(OnMio, "mio", mio);
+engine!(
+    OnLitio,
+    "Litio",
+    litio,
+    fn spin(&mut self, budget: Duration) {
+        self.poll.set_spin(budget);
+    }
+);
+engine!(OnMio, "mio", mio,);
 
 /// polling, in the edge-triggered mode that it offers beside its usual one-shot.
 pub struct OnPolling {

@@ -1,5 +1,5 @@
-//! libuv, where pkg-config found it when this was built. The few declarations that are needed stand here; handles are opaque
-//! memory of the size that the library asks for.
+//! libuv, where pkg-config found it when this was built. The few declarations that are needed stand
+//! here; handles are opaque memory of the size that the library asks for.
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::{Cell, UnsafeCell};

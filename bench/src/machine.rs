@@ -1,4 +1,5 @@
-//! What the suite asks of the operating system: a processor to stay on, limits, and what a process has used.
+//! What the suite asks of the operating system: a processor to stay on, limits, and what a process
+//! has used.
 
 use std::fs;
 use std::time::Duration;

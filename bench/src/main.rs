@@ -1,8 +1,9 @@
 //! Litio, mio, polling, tokio, libuv and raw epoll side by side, in one run.
 //!
-//! `cargo run --release` measures everything in some minutes, prints the tables and writes `results/`: tables, samples,
-//! charts. Subcommands measure single parts. Figures are ratios to the limit (raw epoll) in the same round, because the machines
-//! that this runs on are noisy: contenders take turns, and the median of the rounds counts.
+//! `cargo run --release` measures everything in some minutes, prints the tables and writes
+//! `results/`: tables, samples, charts. Subcommands measure single parts. Figures are ratios to the
+//! limit (raw epoll) in the same round, because the machines that this runs on are noisy:
+//! contenders take turns, and the median of the rounds counts.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("the suite holds everything against epoll: it runs on Linux");
@@ -49,7 +50,8 @@ enum Command {
     Micro(Rounds),
     /// Servers over TCP: ping-pong, echo, churn, idle connections.
     Tcp(tcp::Length),
-    /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and quinn-udp.
+    /// UDP datagrams in runs: single calls, mmsg, GSO, GSO and GRO, against raw calls and
+    /// quinn-udp.
     Udp(Rounds),
     /// User instructions of a server per message, counted by callgrind.
     Instructions {
@@ -105,7 +107,7 @@ fn main() -> io::Result<()> {
 }
 
 fn everything(whole: &Whole) -> io::Result<()> {
-    let start = Instant::now();
+    let (start, machine) = (Instant::now(), Machine::new(whole.quick));
     let rounds = |rounds| Rounds {
         rounds: if whole.quick { 5 } else { rounds },
         only: String::new(),
@@ -130,37 +132,41 @@ fn everything(whole: &Whole) -> io::Result<()> {
         io::Result::Ok(())
     };
     chapter(
-        "Instructions",
-        "User instructions of a server per echoed message of 64 bytes, with the C library's, counted by callgrind. A turn of \
-         the server answers one connection, or 16 at once; after each message it reads until `WouldBlock`, or takes a short \
-         read for the end.",
+        "Instructions per message",
+        "User instructions of a server per echoed message of 64 bytes, with the C library's, counted \
+         by callgrind. One connection is ready when the server waits, or 10 are. Those that leave \
+         the choice to the program read until `WouldBlock`, or take a short read for the end of what \
+         there is; tokio and libuv always do the latter.",
         &mut || counts::instructions(!whole.quick),
     )?;
     chapter(
-        "System calls",
+        "System calls per message",
         "System calls of the same servers per message, counted by strace.",
         &mut counts::system_calls,
     )?;
     chapter(
         "Polling and registration",
-        "One thread. The ready sources are level-triggered and stay ready; each event's token is looked at.",
+        "One thread. The ready sources are level-triggered and stay ready; each event's token is \
+         looked at.",
         &mut || micro::core(&rounds(21)),
     )?;
     chapter(
         "Wakes",
-        "A poller that is awake, a poller that four threads keep from sleeping, two threads that wake each other. The limit \
-         is a write to an eventfd each time.",
+        "A poller that is awake, a poller that four threads keep from sleeping, two threads that wake \
+         each other. The limit is a write to an eventfd each time.",
         &mut || micro::wakes(&rounds(21)),
     )?;
     chapter(
         "Timeouts",
-        "How much later than after 100 µs a wait ends. The limit is epoll_pwait2(2).",
+        "How much later than after 100 µs a wait ends. The limit is epoll_pwait2(2), which is late by \
+         the thread's timer slack: 50 µs, if nobody has changed it.",
         &mut || micro::timeouts(&rounds(21)),
     )?;
     chapter(
         "Servers over TCP",
-        "One server in one process on one processor, the load on another: *processor time* is what a message costs the \
-         server's processor, *time* is how long one message takes on average over all connections.",
+        "One server in one process on one processor, the load on another. *Processor time* is what a \
+         message costs the server's processor; *time* is how long the server and the load together \
+         take for one, with as many on their way as there are connections.",
         &mut || tcp::run(&length),
     )?;
     chapter(
@@ -169,7 +175,7 @@ fn everything(whole: &Whole) -> io::Result<()> {
         &mut || udp::run(rounds(21).rounds, ""),
     )?;
     let report = Report {
-        machine: Machine::new(start.elapsed().as_secs(), whole.quick),
+        machine: machine.after(start.elapsed()),
         chapters,
     };
     println!("\n{}", report.markdown());

@@ -1,15 +1,15 @@
-//! Interleaved measurement: contenders take turns, and what counts is the ratio to the first of them in the same round. A
-//! machine that others use as well disturbs all contenders of a round alike, so that the median of these ratios is steadier
-//! than any of the times.
+//! Interleaved measurement: contenders take turns, and what counts is the ratio to the first of
+//! them in the same round. A machine that others use as well disturbs all contenders of a round
+//! alike, so that the median of these ratios is steadier than any of the times.
 
-use std::hint::black_box;
 use std::io;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What all contenders of one workload needed, round by round. The first is the limit that the others are held against.
+/// What all contenders of one workload needed, round by round. The first is the limit that the
+/// others are held against.
 #[derive(Deserialize, Serialize)]
 pub struct Row {
     pub name: String,
@@ -80,7 +80,8 @@ impl Row {
     }
 }
 
-/// The rows measured since the last call of [`taken`]: workloads print as they go and need not know who will report them.
+/// The rows measured since the last call of [`taken`]: workloads print as they go and need not know
+/// who will report them.
 static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
 /// Takes the rows that were kept.
@@ -105,7 +106,7 @@ impl<'a> Contender<'a> {
         Contender::timed(name, move |iterations| {
             let start = Instant::now();
             for _ in 0..iterations {
-                black_box(operation());
+                operation();
             }
             start.elapsed()
         })
@@ -119,7 +120,8 @@ impl<'a> Contender<'a> {
         }
     }
 
-    /// As many iterations as fill half a millisecond or more: a round is short against what disturbs the machine.
+    /// As many iterations as fill half a millisecond or more: a round is short against what
+    /// disturbs the machine.
     fn iterations(&mut self) -> u32 {
         let mut iterations = 1;
         loop {

@@ -1,4 +1,5 @@
-//! The library's own costs, against the system calls beneath: one function a row, one contender an engine.
+//! The library's own costs, against the system calls beneath: one function a row, one contender an
+//! engine.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -33,7 +34,7 @@ pub fn core(rounds: &Rounds) -> io::Result<()> {
     machine::raise_descriptor_limit();
     rounds.row("poll(0), 0 ready", each!(empty, false))?;
     rounds.row("poll(0), 0 ready, a waker exists", each!(empty, true))?;
-    for count in [1, 16, 128, CAPACITY] {
+    for count in [1, 16, 64, 128, CAPACITY] {
         rounds.row(
             &format!("poll(0), {count} ready"),
             each!(ready, count, [].into(), NOW),
@@ -57,26 +58,31 @@ pub fn core(rounds: &Rounds) -> io::Result<()> {
 pub fn wakes(rounds: &Rounds) -> io::Result<()> {
     rounds.row_per(
         BURST,
-        "burst: 100 wakes and a poll, per wake",
+        "burst of 100 and a poll, per wake",
         each!(burst; libuv::burst(BURST)),
     )?;
-    rounds.row_per(
-        4 * STORM,
-        "storm: 4 threads wake a poller, per wake",
-        each!(storm),
-    )?;
+    rounds.row_per(4 * STORM, "storm of 4 threads, per wake", each!(storm))?;
     rounds.row(
         "ping-pong of two threads",
-        each!(ping_pong; on_tokio::ping_pong()),
-    )
+        each!(ping_pong, Duration::ZERO; on_tokio::ping_pong()),
+    )?;
+    rounds.row("ping-pong of two threads, Litio spins for 50 µs", || {
+        let spin = Duration::from_micros(50);
+        let limit = ping_pong::<Raw>(Duration::ZERO)?;
+        Ok(vec![limit, ping_pong::<OnLitio>(spin)?])
+    })
 }
 
 /// How late a timeout of 100 µs is.
 pub fn timeouts(rounds: &Rounds) -> io::Result<()> {
     rounds.row(
-        "100 µs: how late",
-        each!(timeout, ASKED; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
-    )
+        "100 µs, how late",
+        each!(timeout, Duration::ZERO; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
+    )?;
+    rounds.row("100 µs, how late, Litio spins so long", || {
+        let limit = timeout::<Raw>(Duration::ZERO)?;
+        Ok(vec![limit, timeout::<OnLitio>(ASKED)?])
+    })
 }
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -91,7 +97,8 @@ fn empty<E: Engine>(has_waker: bool) -> io::Result<Contender<'static>> {
     }))
 }
 
-/// Taking events and looking at each, as an event loop does. The ready ones are level-triggered, so that they stay ready.
+/// Taking events and looking at each, as an event loop does. The ready ones are level-triggered, so
+/// that they stay ready.
 fn ready<E: Engine>(
     count: usize,
     idle: Rc<[EventFd]>,
@@ -196,8 +203,10 @@ impl<E: Engine> Drop for Peer<E> {
     }
 }
 
-fn ping_pong<E: Engine>() -> io::Result<Contender<'static>> {
+fn ping_pong<E: Engine>(spin: Duration) -> io::Result<Contender<'static>> {
     let (mut engine, mut other) = (E::new()?, E::new()?);
+    engine.spin(spin);
+    other.spin(spin);
     let ours = engine.waker(0)?;
     let peer: Peer<E> = Peer {
         theirs: Arc::new(other.waker(0)?),
@@ -216,13 +225,14 @@ fn ping_pong<E: Engine>() -> io::Result<Contender<'static>> {
     }))
 }
 
-fn timeout<E: Engine>(asked: Duration) -> io::Result<Contender<'static>> {
+fn timeout<E: Engine>(spin: Duration) -> io::Result<Contender<'static>> {
     let mut engine = E::new()?;
+    engine.spin(spin);
     Ok(Contender::timed(E::NAME, move |iterations| {
         let late = |_| {
             let start = Instant::now();
-            engine.wait(Some(asked));
-            start.elapsed().saturating_sub(asked)
+            engine.wait(Some(ASKED));
+            start.elapsed().saturating_sub(ASKED)
         };
         (0..iterations).map(late).sum()
     }))

@@ -1,4 +1,5 @@
-//! What a run leaves behind: `results.json` with every sample, `results.md` with the tables, and the charts.
+//! What a run leaves behind: `results.json` with every sample, `results.md` with the tables, and
+//! the charts.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter, Write};
@@ -6,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +44,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn new(seconds: u64, is_quick: bool) -> Machine {
+    pub fn new(is_quick: bool) -> Machine {
         let first_line = |program: &str, argument: &str| {
             let output = Command::new(program).arg(argument).output();
             let output = output.map_or_else(|_| Vec::new(), |output| output.stdout);
@@ -64,9 +66,17 @@ impl Machine {
             system: format!("Linux {}", first_line("uname", "-r")),
             compiler: first_line("rustc", "--version"),
             versions: versions(),
-            seconds,
+            seconds: 0,
             is_quick,
         }
+    }
+}
+
+impl Machine {
+    /// When all was measured.
+    pub fn after(self, time: Duration) -> Machine {
+        let seconds = time.as_secs();
+        Machine { seconds, ..self }
     }
 }
 
@@ -89,7 +99,8 @@ impl Display for Machine {
         let versions = versions.join(", ");
         writeln!(
             f,
-            "Measured in {seconds} s on {processors} × {processor}, {system}, {compiler}: {versions}.{quick}"
+            "Measured in {seconds} s on {processors} × {processor}, {system}, {compiler}: \
+             {versions}.{quick}"
         )
     }
 }
@@ -131,8 +142,14 @@ const MARKS: [&str; 2] = ["<!-- bench: begin -->\n", "<!-- bench: end -->\n"];
 
 /// The rows of the summary: chapter and beginning of the name.
 const SUMMARY: [(&str, &str); 17] = [
-    ("System calls", "10 ready at once, read until a short read"),
-    ("Instructions", "10 ready at once, read until a short read"),
+    (
+        "System calls per message",
+        "10 ready at once, read until a short read",
+    ),
+    (
+        "Instructions per message",
+        "10 ready at once, read until a short read",
+    ),
     (
         "Polling and registration",
         "poll(0), 0 ready, a waker exists",
@@ -201,11 +218,9 @@ impl Report {
                 .iter()
                 .find(|chapter| chapter.title == *title)?;
             let row = chapter.rows.iter().find(|row| row.name.starts_with(name))?;
-            let name = match row.unit.as_str() {
-                "ns" => row.name.clone(),
-                unit => {
-                    format!("{} per message, {}", unit, row.name).replace("B per message, ", "")
-                }
+            let name = match *title {
+                "Polling and registration" | "Servers over TCP" => row.name.clone(),
+                title => format!("{title}: {}", row.name),
             };
             Some((name, row))
         });
@@ -218,8 +233,8 @@ impl Report {
     pub fn markdown(&self) -> String {
         let mut text = format!(
             "# Results\n\nWritten by `cargo run --release` in `bench/`. {}\n\
-             Less is better everywhere. The first column is the limit, in its unit; the others are ratios to the limit of the \
-             same round: median, and quartiles in brackets.\n",
+             Less is better everywhere. The first column is the limit, in its unit; the others are \
+             ratios to the limit of the same round: median, and quartiles in brackets.\n",
             self.machine
         );
         for chapter in &self.chapters {

@@ -1,6 +1,6 @@
-//! Echo servers, each in a process of its own on a processor of its own, so that what they use can be told from what the load
-//! uses. All are one thread with one loop that reads, writes back what it read, and takes a short read for the end of what
-//! there is.
+//! Echo servers, each in a process of its own on a processor of its own, so that what they use can
+//! be told from what the load uses. All are one thread with one loop that reads, writes back what
+//! it read, and takes a short read for the end of what there is.
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
@@ -131,7 +131,8 @@ fn answer(mut stream: impl Read + Write, buffer: &mut [u8], once: bool) -> io::R
         match stream.read(buffer) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(read) => {
-                // The load sends its next message only when it has the answer to the last: there is room.
+                // The load sends its next message only when it has the answer to the last: there is
+                // room.
                 assert_eq!(stream.write(&buffer[..read])?, read, "a message fits");
                 if once {
                     return Err(ErrorKind::ConnectionAborted.into());
@@ -184,7 +185,8 @@ impl Server {
     }
 }
 
-/// Returns when a server has accepted all connections so far: it does so in their order, and answers the last one.
+/// Returns when a server has accepted all connections so far: it does so in their order, and
+/// answers the last one.
 pub fn settle(server: SocketAddr) -> io::Result<()> {
     let mut last = TcpStream::connect(server)?;
     last.write_all(b"?")?;

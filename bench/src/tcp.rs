@@ -1,7 +1,9 @@
-//! Servers over TCP, under a load that is the same for all: what a message costs the server's processor, and how long it takes.
+//! Servers over TCP, under a load that is the same for all: what a message costs the server's
+//! processor, and how long it takes.
 //!
-//! Every server runs in a process of its own, all at the same time, and those whose turn it is not sleep. The load is this
-//! process, on another processor, by hand on epoll, and closed: a connection sends again when it has its answer.
+//! Every server runs in a process of its own, all at the same time, and those whose turn it is not
+//! sleep. The load is this process, on another processor, by hand on epoll, and closed: a
+//! connection sends again when it has its answer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -204,7 +206,8 @@ impl Client {
         Ok(())
     }
 
-    /// Reads what has come, and says whether it is all: of a connection that the server closes, its end too.
+    /// Reads what has come, and says whether it is all: of a connection that the server closes, its
+    /// end too.
     fn is_answered(&mut self, at: usize, load: &Load) -> io::Result<bool> {
         let mut connection = self.connections[at].as_ref().expect("it is connected");
         match connection.read(&mut self.buffer) {
