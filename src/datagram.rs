@@ -25,7 +25,8 @@ impl Wanted {
     /// Nothing: one datagram in each buffer, and its source.
     pub const NOTHING: Wanted = Wanted(0);
     /// Let the system put several datagrams from one source into one buffer (GRO). From then on
-    /// every buffer must have room for 65,535 bytes, or datagrams get lost.
+    /// every buffer must have room for 65,535 bytes, or datagrams get lost. On Windows (URO) it has
+    /// to be switched on by `windows::UdpSocketExt::set_coalescing` before, which says why.
     pub const COALESCED: Wanted = Wanted(1);
     /// See [`RecvRun::destination`] and [`RecvRun::interface`].
     pub const DESTINATION: Wanted = Wanted(1 << 1);
@@ -98,7 +99,7 @@ pub enum Ecn {
 }
 
 impl Ecn {
-    fn of(traffic_class: u8) -> Ecn {
+    pub(crate) fn of(traffic_class: u8) -> Ecn {
         match traffic_class & 3 {
             0 => Ecn::NotCapable,
             1 => Ecn::Capable1,
@@ -164,7 +165,8 @@ impl<'a> SendRun<'a> {
     /// Names the address to send from, for a socket that is bound to all: the
     /// [destination](RecvRun::destination) of what is answered.
     ///
-    /// Linux only. Elsewhere sending answers [`Unsupported`](std::io::ErrorKind::Unsupported).
+    /// Linux and Windows. Elsewhere sending answers
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported).
     #[must_use]
     pub const fn from(mut self, source: IpAddr) -> SendRun<'a> {
         self.from = Some(source);
@@ -173,7 +175,8 @@ impl<'a> SendRun<'a> {
 
     /// Names the interface to send through, by its index. 0 leaves it to the system.
     ///
-    /// Linux only. Elsewhere sending answers [`Unsupported`](std::io::ErrorKind::Unsupported).
+    /// Linux and Windows. Elsewhere sending answers
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported).
     #[must_use]
     pub const fn interface(mut self, index: u32) -> SendRun<'a> {
         self.interface = index;
@@ -183,7 +186,8 @@ impl<'a> SendRun<'a> {
     /// Marks the datagrams. Together with [`dscp`](SendRun::dscp) it replaces the traffic class of
     /// the socket for this run; what is not given counts as 0.
     ///
-    /// Linux only. Elsewhere it is left out: a network may clear it anyway.
+    /// Linux, and without the code point Windows 11. Elsewhere it is left out: a network may clear
+    /// it anyway.
     #[must_use]
     pub const fn ecn(mut self, ecn: Ecn) -> SendRun<'a> {
         let others = match self.traffic_class {
@@ -299,7 +303,8 @@ pub(crate) struct Received {
     pub(crate) source: SocketAddr,
     pub(crate) destination: Option<IpAddr>,
     pub(crate) interface: Option<u32>,
-    pub(crate) traffic_class: Option<u8>,
+    pub(crate) ecn: Option<Ecn>,
+    pub(crate) dscp: Option<u8>,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) timestamp: Option<SystemTime>,
     pub(crate) drops: Option<u32>,
@@ -314,11 +319,18 @@ impl Received {
         source: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
         destination: None,
         interface: None,
-        traffic_class: None,
+        ecn: None,
+        dscp: None,
         hop_limit: None,
         timestamp: None,
         drops: None,
     };
+
+    /// Takes down both that stand in the traffic class.
+    pub(crate) fn set_traffic_class(&mut self, class: u8) {
+        self.ecn = Some(Ecn::of(class));
+        self.dscp = Some(class >> 2);
+    }
 
     /// Takes down the lengths: `len` bytes in datagrams of `segment` bytes; 0 is one datagram.
     pub(crate) fn cut(&mut self, len: usize, segment: usize) {
@@ -377,7 +389,7 @@ impl<B> RecvRun<B> {
     }
 
     /// Whether the buffer was too small, and the rest of the datagram, or of a whole coalesced run,
-    /// is lost. Not known (false) where plain calls serve.
+    /// is lost. Not known (false) where plain calls serve: elsewhere than on Linux and Windows.
     pub fn is_truncated(&self) -> bool {
         self.received.is_truncated
     }
@@ -396,12 +408,13 @@ impl<B> RecvRun<B> {
 
     /// The congestion mark, if [wanted](Wanted::ECN) and granted.
     pub fn ecn(&self) -> Option<Ecn> {
-        self.received.traffic_class.map(Ecn::of)
+        self.received.ecn
     }
 
-    /// The differentiated-services code point, if [wanted](Wanted::ECN) and granted.
+    /// The differentiated-services code point, if [wanted](Wanted::ECN) and granted. Windows before
+    /// version 11 does not tell it.
     pub fn dscp(&self) -> Option<u8> {
-        self.received.traffic_class.map(|class| class >> 2)
+        self.received.dscp
     }
 
     /// How many more hops it could have made (time to live), if [wanted](Wanted::HOP_LIMIT) and

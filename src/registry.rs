@@ -285,3 +285,51 @@ impl<B> Clone for Hub<B> {
         }
     }
 }
+
+/// Makes a source of a type around a borrowed raw descriptor or socket. Nobody sees the I/O on it,
+/// so it is paced where the system reports no edges by itself.
+#[allow(unused_macros)] // not every system has such a type
+macro_rules! borrowed_source {
+    ($source:ident) => {
+        impl $crate::registry::Source for $source<'_> {
+            fn register(
+                &mut self,
+                registry: &$crate::registry::Registry,
+                token: $crate::token::Token,
+                interests: $crate::interest::Interest,
+            ) -> ::std::io::Result<()> {
+                let selector = registry.selector();
+                $crate::sys::selector::Backend::register(
+                    selector,
+                    *self.0,
+                    token,
+                    interests.paced(),
+                )
+            }
+
+            fn reregister(
+                &mut self,
+                registry: &$crate::registry::Registry,
+                token: $crate::token::Token,
+                interests: $crate::interest::Interest,
+            ) -> ::std::io::Result<()> {
+                let selector = registry.selector();
+                $crate::sys::selector::Backend::reregister(
+                    selector,
+                    *self.0,
+                    token,
+                    interests.paced(),
+                )
+            }
+
+            fn deregister(
+                &mut self,
+                registry: &$crate::registry::Registry,
+            ) -> ::std::io::Result<()> {
+                $crate::sys::selector::Backend::deregister(registry.selector(), *self.0)
+            }
+        }
+    };
+}
+#[allow(unused_imports)] // as above
+pub(crate) use borrowed_source;

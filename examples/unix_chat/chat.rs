@@ -1,15 +1,14 @@
 //! The command line, and the scene that is played without one.
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::net::UnixStream as BlockingStream;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::{env, fs, process, thread};
 
 use clap::Parser;
-use litio::net::UnixListener;
+use litio::net::{UnixListener, UnixStream};
 
-use crate::room;
+use crate::{guest, room};
 
 /// A chat room over Unix sockets.
 #[derive(Parser)]
@@ -32,7 +31,7 @@ pub(crate) fn main() {
 
 fn listen(path: &Path) -> Result<UnixListener, Box<dyn Error>> {
     // A socket that refuses is what a server left behind that was killed.
-    if BlockingStream::connect(path).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused) {
+    if UnixStream::connect(path).is_err_and(|err| err.kind() == ErrorKind::ConnectionRefused) {
         fs::remove_file(path)?;
     }
     UnixListener::bind(path)
@@ -45,19 +44,13 @@ fn play() -> Result<(), Box<dyn Error>> {
     let listener = listen(&path)?;
     let mut guests = Vec::new();
     for name in ["Ada", "Brian", "Chuck"] {
-        let mut stream = BlockingStream::connect(&path)?; // blocking: guests need no poll
-        writeln!(stream, "{name}\nHello from {name}!")?;
-        guests.push(thread::spawn(move || {
-            let lines = BufReader::new(stream).lines().map_while(Result::ok);
-            for line in lines.take(2) {
-                println!("{name} reads {line:?}");
-            }
-        }));
+        let stream = UnixStream::connect(&path)?; // all wait at the door before it is opened
+        guests.push(thread::spawn(move || guest::visit(stream, name)));
     }
-    fs::remove_file(&path)?; // all are connected: nobody needs the name any more
     room::serve(listener, Some(guests.len()))?;
+    fs::remove_file(&path)?;
     for guest in guests {
-        guest.join().expect("guests do not panic");
+        guest.join().expect("guests do not panic")?;
     }
     Ok(())
 }

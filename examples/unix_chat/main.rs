@@ -5,14 +5,16 @@
 //! cargo run --example unix_chat -- --serve /tmp/chat      (and, more than once: nc -U /tmp/chat)
 //! ```
 
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
 mod chat;
-#[cfg(unix)]
+#[cfg(any(unix, windows))]
+mod guest;
+#[cfg(any(unix, windows))]
 mod room;
 
 fn main() {
-    #[cfg(unix)]
+    #[cfg(any(unix, windows))]
     chat::main();
-    #[cfg(not(unix))]
-    eprintln!("unix_chat needs Unix sockets, which Litio has on Unix only");
+    #[cfg(not(any(unix, windows)))]
+    eprintln!("unix_chat needs Unix sockets, which Litio has on Unix and Windows only");
 }

@@ -45,6 +45,9 @@ pub(super) fn after_a_short_write_room_is_reported<B: Subject>() {
         // More than any buffer takes: short at once.
         let asked = 32 << 20;
         let written = transmit(&source, asked).unwrap();
+        if cfg!(windows) && written == asked {
+            return; // Windows, and Wine since 10, may take a write of any length whole
+        }
         assert!((1..asked).contains(&written), "round {round}: {written}");
         assert!(rig.poll(QUIET).is_empty());
         // The peer reads everything. What was written after a part was read, if anything, is not

@@ -1,12 +1,8 @@
 //! Raw descriptors as sources.
 
-use std::io;
 use std::os::fd::RawFd;
 
-use crate::interest::Interest;
-use crate::registry::{Registry, Source};
-use crate::sys::selector::Backend;
-use crate::token::Token;
+use crate::registry::borrowed_source;
 
 /// A descriptor that somebody else owns, as a [source](crate::event::Source): a terminal, a timer,
 /// a socket of another library.
@@ -25,7 +21,8 @@ use crate::token::Token;
 /// otherwise, less and less often: 64 times every millisecond, 64 times every two, and so on down
 /// to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact source
 /// everywhere wraps its object in an [`IoSource`](crate::IoSource) instead. With
-/// [`Interest::level`] and [`Interest::oneshot`] it does what they say, everywhere.
+/// [`Interest::level`](crate::Interest::level) and
+/// [`Interest::oneshot`](crate::Interest::oneshot) it does what they say, everywhere.
 ///
 /// # Terminals and other devices on macOS
 ///
@@ -72,30 +69,4 @@ pub struct SourceFd<'a>(
     pub &'a RawFd,
 );
 
-impl Source for SourceFd<'_> {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        registry
-            .selector()
-            .register(*self.0, token, interests.paced())
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        registry
-            .selector()
-            .reregister(*self.0, token, interests.paced())
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.selector().deregister(*self.0)
-    }
-}
+borrowed_source!(SourceFd);

@@ -41,9 +41,13 @@
 //! | system | sending | receiving | metadata |
 //! |---|---|---|---|
 //! | Linux, Android | GSO from 4.18 on; sendmmsg(2) | GRO from 5.0 on; recvmmsg(2) | all |
+//! | Windows | USO from 10 (2004) on | URO from 10 (2004) on, to be switched on apart | all but timestamp and drops |
 //! | others | one call for each datagram | one call for each datagram | source only |
 //!
-//! Windows could do as well (USO, URO), but does not here yet.
+//! On Windows, coalescing needs `windows::UdpSocketExt::set_coalescing`, which says why; hop limits
+//! cannot be chosen, nor code points; and of a datagram from the same machine the destination may
+//! be unknown. Wine grants what it can tell of received datagrams, and sends without offload and
+//! metadata.
 //!
 //! Apple's systems have calls for many datagrams, `sendmsg_x` and `recvmsg_x`, but not for
 //! programs: they are declared in `bsd/sys/socket_private.h` of xnu, which is in no SDK; the App
@@ -125,8 +129,8 @@ impl Batch {
     ///
     /// # System calls
     ///
-    /// On Linux getsockname(2), getsockopt(2), and for each flag setsockopt(2) once or, on IPv6,
-    /// twice; otherwise none.
+    /// On Linux and Windows getsockname(2), getsockopt(2), and for each flag setsockopt(2) once or,
+    /// on IPv6, twice; otherwise none.
     pub fn new(socket: &UdpSocket, wanted: Wanted) -> io::Result<Batch> {
         let offload = Offload::new(socket.as_std(), wanted)?;
         Ok(Batch { offload })
@@ -143,7 +147,9 @@ impl Batch {
     /// # fn main() -> std::io::Result<()> {
     /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
     /// let batch = Batch::new(&socket, Wanted::ECN)?;
-    /// assert_eq!(batch.granted().contains(Wanted::ECN), cfg!(target_os = "linux"));
+    /// if cfg!(target_os = "linux") {
+    ///     assert!(batch.granted().contains(Wanted::ECN));
+    /// }
     /// # Ok(())
     /// # }
     /// ```

@@ -282,6 +282,9 @@ macro_rules! reads {
                 &mut self,
                 buffers: &mut [::std::io::IoSliceMut<'_>],
             ) -> ::std::io::Result<usize> {
+                if buffers.is_empty() {
+                    return Ok(0); // which Windows would call an invalid argument
+                }
                 let asked = $crate::net::sum(buffers.iter().map(|buffer| buffer.len()));
                 self.inner
                     .transfer($crate::interest::Interest::READABLE, asked, |mut inner| {
@@ -333,6 +336,9 @@ macro_rules! writes {
                 &mut self,
                 buffers: &[::std::io::IoSlice<'_>],
             ) -> ::std::io::Result<usize> {
+                if buffers.is_empty() {
+                    return Ok(0); // as above
+                }
                 let asked = $crate::net::sum(buffers.iter().map(|buffer| buffer.len()));
                 self.inner
                     .transfer($crate::interest::Interest::WRITABLE, asked, |mut inner| {

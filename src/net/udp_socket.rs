@@ -407,8 +407,9 @@ impl UdpSocket {
     ///
     /// # System calls
     ///
-    /// sendmsg(2) for one piece, sendmmsg(2) for up to 32, on Linux and Android; otherwise
-    /// sendto(2) for each datagram. What the system refuses is tried again by lesser means.
+    /// sendmsg(2) for one piece, sendmmsg(2) for up to 32, on Linux and Android; `WSASendMsg` for a
+    /// piece of several datagrams or with metadata on Windows; otherwise sendto(2) for each
+    /// datagram. What the system refuses is tried again by lesser means.
     ///
     /// # Examples
     ///
@@ -453,8 +454,8 @@ impl UdpSocket {
     ///
     /// # System calls
     ///
-    /// recvmsg(2) for one buffer, recvmmsg(2) for up to 32, on Linux and Android; otherwise
-    /// recvfrom(2) for each datagram.
+    /// recvmsg(2) for one buffer, recvmmsg(2) for up to 32, on Linux and Android; `WSARecvMsg` for
+    /// each buffer if anything was granted, on Windows; otherwise recvfrom(2) for each datagram.
     ///
     /// # Examples
     ///

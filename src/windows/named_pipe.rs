@@ -73,7 +73,8 @@ const NOTICE: u64 = 0;
 ///
 /// What is written is copied and sent in the background, one write at a time: `Ok` does not mean
 /// that it has arrived, and an error shows with the next write. Dropping the pipe does not call
-/// back a write that is under way, as long as the `Poll` exists. A write of nothing does nothing.
+/// back a write that is under way; dropping the `Poll` as well does: what the pipe has not taken by
+/// then is lost. A write of nothing does nothing.
 ///
 /// At the end of the stream, when the other end is closed, reading answers `Ok(0)`.
 ///
@@ -464,6 +465,10 @@ impl Drop for NamedPipe {
                 state.handle = None;
             } else {
                 state.forget_reading();
+                let pipe = Arc::downgrade(&self.pipe);
+                if let Some(selector) = &state.selector {
+                    selector.adopt(pipe);
+                }
             }
             // What is in the air keeps the pipe alive but must not keep the selector alive, which
             // waits for it at its end.
@@ -584,6 +589,10 @@ impl Owner for Pipe {
         }
         let readiness = state.readiness();
         state.report(readiness)
+    }
+
+    fn abandon(&self) {
+        self.lock().forget_connection();
     }
 }
 

@@ -12,8 +12,8 @@ use crate::registry::Registry;
 /// readable event, with the packet's key as its token. Taking packets from it, or associating files
 /// with it, is left to Litio.
 ///
-/// From the first use on, every first [wake](crate::Waker::wake) makes a system call, because the
-/// other loop may be the one that sleeps.
+/// From the first use on, every first [wake](crate::Waker::wake) makes a system call, and so does
+/// every operation that re-arms a source, because the other loop may be the one that sleeps.
 impl AsRawHandle for Registry {
     fn as_raw_handle(&self) -> RawHandle {
         self.as_handle().as_raw_handle()

@@ -239,7 +239,7 @@ impl Waiting {
     fn begin(&self, state: &mut State) -> io::Result<()> {
         if let (Some(wait), false) = (&state.wait, state.is_waiting) {
             wait.begin(
-                self.selector.as_handle(),
+                self.selector.port().as_handle(),
                 self.object.as_handle(),
                 self.number,
             )?;

@@ -1,12 +1,8 @@
 //! Raw sockets as sources.
 
-use std::io;
 use std::os::windows::io::RawSocket;
 
-use crate::interest::Interest;
-use crate::registry::{Registry, Source};
-use crate::sys::selector::Backend;
-use crate::token::Token;
+use crate::registry::borrowed_source;
 
 /// A socket that somebody else owns, as a [source](crate::event::Source): of another library, of
 /// another family (Bluetooth, Hyper-V), made with options of one's own.
@@ -21,12 +17,13 @@ use crate::token::Token;
 /// while it stays ready, the same readiness is reported again after a millisecond, and if it is
 /// never seen otherwise, less and less often: 64 times every millisecond, 64 times every two, and
 /// so on down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact
-/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With [`Interest::level`]
-/// and [`Interest::oneshot`] it does what they say.
+/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With
+/// [`Interest::level`](crate::Interest::level) and
+/// [`Interest::oneshot`](crate::Interest::oneshot) it does what they say.
 ///
 /// # Errors
 ///
-/// Those of [`Registry`]. `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
+/// Those of [`Registry`](crate::Registry). `WSAENOTSOCK` or `ERROR_INVALID_HANDLE` for what is no
 /// socket, or closed.
 ///
 /// # Examples
@@ -59,30 +56,4 @@ pub struct SourceSocket<'a>(
     pub &'a RawSocket,
 );
 
-impl Source for SourceSocket<'_> {
-    fn register(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        registry
-            .selector()
-            .register(*self.0, token, interests.paced())
-    }
-
-    fn reregister(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        interests: Interest,
-    ) -> io::Result<()> {
-        registry
-            .selector()
-            .reregister(*self.0, token, interests.paced())
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.selector().deregister(*self.0)
-    }
-}
+borrowed_source!(SourceSocket);

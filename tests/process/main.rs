@@ -1,20 +1,26 @@
-//! What is process-wide: descriptors and their limit, signals, fork and exec, filtered system calls, the network.
+//! What is process-wide: descriptors and their limit, handles, signals, fork and exec, filtered system calls, the
+//! network.
 //!
 //! Each case runs in a process of its own: the test starts this very binary again, asks it for that one test, and
 //! there [`alone`] runs the body. The only other thread is the test harness, which waits.
-#![cfg(unix)]
+#![cfg(any(unix, windows))]
 
+#[cfg(unix)]
 mod descriptors;
 // System calls as 64-bit processors have them, and as glibc makes them: musl overcomes some errors by other calls.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod faults;
+#[cfg(windows)]
+mod handles;
 #[cfg(feature = "log")]
 mod logging;
 #[cfg(target_os = "linux")]
 mod multicast;
 #[cfg(target_os = "linux")]
 mod seccomp;
+#[cfg(unix)]
 mod signals;
+#[cfg(unix)]
 mod storms;
 
 use std::io::Write as _;
@@ -33,6 +39,9 @@ const DONE: i32 = 42;
 fn alone<F: FnOnce()>(body: F) {
     if std::env::var_os(MARK).is_some() {
         body();
+        #[cfg(not(unix))]
+        std::process::exit(DONE);
+        #[cfg(unix)]
         #[expect(
             unsafe_code,
             reason = "std's exit would run what the case may have broken"

@@ -63,6 +63,9 @@ fn a_short_write_re_arms_writing() {
             let halves = [IoSlice::new(&block[..half]), IoSlice::new(&block[half..])];
             stream.write_vectored(&halves).unwrap()
         };
+        if cfg!(windows) && written == block.len() {
+            return; // Windows, and Wine since 10, take a write of any length whole
+        }
         assert!(written < block.len());
         peer.read_exact(&mut vec![0; written]).unwrap();
         rig.expect(A, WRITABLE);
@@ -107,6 +110,8 @@ fn an_empty_buffer_re_arms_nothing() {
     rig.expect(A, READABLE);
     assert_eq!(stream.read(&mut []).unwrap(), 0);
     assert_eq!(stream.read_vectored(&mut []).unwrap(), 0);
+    assert_eq!(stream.write(&[]).unwrap(), 0);
+    assert_eq!(stream.write_vectored(&[]).unwrap(), 0);
     rig.expect_nothing();
 }
 

@@ -3,6 +3,7 @@
 //! All of them are looked for first and fetched only when missing. Programs of ours go below `target/tools`, never into
 //! the user's own folders; only Debian's packages change the machine.
 
+use std::fs;
 use std::path::PathBuf;
 
 use crate::command::Command;
@@ -52,7 +53,7 @@ fn install(context: &Context, packages: &[&str]) -> Result<(), Stop> {
 }
 
 /// The command, through sudo where we are not root.
-fn as_root(context: &Context, program: &str) -> Command {
+pub(crate) fn as_root(context: &Context, program: &str) -> Command {
     let is_root = context
         .command("id")
         .arg("-u")
@@ -63,6 +64,15 @@ fn as_root(context: &Context, program: &str) -> Command {
     } else {
         context.command("sudo").args(["-n", "-E", program])
     }
+}
+
+/// The machine's own mirror, if it is a Debian.
+pub(crate) fn debian_mirror() -> String {
+    let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
+    let line = sources.lines().find_map(|line| line.strip_prefix("URIs:"));
+    line.and_then(|line| line.split_whitespace().next())
+        .unwrap_or("http://deb.debian.org/debian")
+        .into()
 }
 
 /// Makes sure a program from crates.io is there in exactly this version, and answers its path.
@@ -107,7 +117,7 @@ pub(crate) fn python(context: &Context, name: &str, packages: &[&str]) -> Result
     let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
     let wanted = packages.join("\n");
     let stamp = folder.join("packages");
-    if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
         return Ok(bin);
     }
     let make = || {
@@ -127,7 +137,7 @@ pub(crate) fn python(context: &Context, name: &str, packages: &[&str]) -> Result
         .args(packages.iter().copied())
         .run()
         .map_err(|stop| Stop::missing(stop.to_string()))?;
-    std::fs::write(&stamp, wanted).map_err(|error| Stop::failed(error.to_string()))?;
+    fs::write(&stamp, wanted).map_err(|error| Stop::failed(error.to_string()))?;
     Ok(bin)
 }
 

@@ -76,7 +76,8 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
     fn deregister(&self, source: RawSource) -> io::Result<()>;
 
     /// An operation on the source would have blocked in these directions: their readiness is news
-    /// again. Nothing happens if the source is not registered or not armed by edges.
+    /// again. Nothing happens if the source is not registered or not armed by edges. What has to be
+    /// done may be left to the next `select`, in which an error is an event of the source.
     fn rearm(&self, source: RawSource, blocked: Interest) -> io::Result<()>;
 
     /// Makes what `knock` needs; called before the first knock, and again for each waker.

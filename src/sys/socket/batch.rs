@@ -653,7 +653,9 @@ fn read_control(control: &[u8], len: usize, received: &mut Received) {
                 }
             }
             (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                received.traffic_class = int(data).map(|class| class as u8);
+                if let Some(class) = int(data) {
+                    received.set_traffic_class(class as u8);
+                }
             }
             (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
                 received.hop_limit = int(data).map(|hops| hops as u8);

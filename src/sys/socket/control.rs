@@ -6,25 +6,44 @@
 //! fit, and [`ControlMessages`] gives the part of a message that lies within the bytes, and ends at
 //! nonsense. Both are pure functions of bytes.
 //!
-//! Source: cmsg(3), RFC 3542 section 20
+//! Windows has the same, under other names.
+//!
+//! Source: cmsg(3), RFC 3542 section 20; `WSAMSG`,
+//! <https://learn.microsoft.com/windows/win32/api/ws2def/ns-ws2def-wsamsg>
 
+use std::ffi::{c_int, c_uint};
 use std::fmt;
 use std::mem::{MaybeUninit, zeroed};
 
-use libc::{c_int, c_uint, cmsghdr};
+use self::system::{ALIGNMENT, DATA, cmsghdr};
 
-/// Where a message's data begins.
-// SAFETY: CMSG_LEN is arithmetic.
-const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
+/// What is the system's: the header, where the data begins, and what that, and so the next header,
+/// is aligned to.
+#[cfg(unix)]
+mod system {
+    pub(super) use libc::cmsghdr;
 
-/// What the data, and so the next header, is aligned to.
-const ALIGNMENT: usize = {
-    // SAFETY: CMSG_SPACE is arithmetic.
-    let empty = unsafe { libc::CMSG_SPACE(0) };
-    // SAFETY: CMSG_SPACE is arithmetic.
-    let one = unsafe { libc::CMSG_SPACE(1) };
-    (one - empty) as usize
-};
+    // SAFETY: CMSG_LEN is arithmetic.
+    pub(super) const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
+
+    pub(super) const ALIGNMENT: usize = {
+        // SAFETY: CMSG_SPACE is arithmetic.
+        let empty = unsafe { libc::CMSG_SPACE(0) };
+        // SAFETY: CMSG_SPACE is arithmetic.
+        let one = unsafe { libc::CMSG_SPACE(1) };
+        (one - empty) as usize
+    };
+}
+
+/// As above. The macros of Windows align the header to itself, and the data to the largest number
+/// that the processor takes at once: the same.
+#[cfg(windows)]
+mod system {
+    pub(super) use windows_sys::Win32::Networking::WinSock::CMSGHDR as cmsghdr;
+
+    pub(super) const ALIGNMENT: usize = align_of::<usize>();
+    pub(super) const DATA: usize = size_of::<cmsghdr>().next_multiple_of(ALIGNMENT);
+}
 
 /// How many bytes a control message with `data_len` bytes of data takes, padding included.
 ///
@@ -68,7 +87,7 @@ impl std::error::Error for ControlBufferFull {}
 /// assert_eq!((message.level, message.kind), (libc::IPPROTO_IP, libc::IP_TTL));
 /// assert_eq!(message.data, 64i32.to_ne_bytes());
 /// # }
-/// # Ok::<_, litio::unix::control::ControlBufferFull>(())
+/// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub struct ControlWriter<'a> {
     buffer: &'a mut [MaybeUninit<u8>],
@@ -332,13 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn lengths_beyond_any_buffer_fit_in_none() {
+        assert_eq!(control_space(usize::MAX), usize::MAX);
+        assert_eq!(control_space(c_uint::MAX as usize), usize::MAX);
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn space_is_the_system_s() {
         for len in 0..200 {
             // SAFETY: CMSG_SPACE is arithmetic.
             let expected = unsafe { libc::CMSG_SPACE(len) };
             assert_eq!(control_space(len as usize), expected as usize);
         }
-        assert_eq!(control_space(usize::MAX), usize::MAX);
-        assert_eq!(control_space(c_uint::MAX as usize), usize::MAX);
     }
 }

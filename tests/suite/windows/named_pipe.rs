@@ -239,6 +239,72 @@ fn a_write_under_way_survives_the_pipe() {
     }
 }
 
+/// The pipe is full, and nobody reads: the end of the poller neither waits for that nor forgets the
+/// memory, in whatever order they go.
+#[test]
+fn a_write_under_way_does_not_hold_up_the_end_of_the_poller() {
+    for pipe_goes_first in [true, false] {
+        let mut rig = Rig::new();
+        let mut others = Rig::new();
+        let name = unique_name();
+        let mut server = NamedPipe::new(&name).unwrap();
+        rig.register(&mut server, A, BOTH);
+        expect_would_block(server.connect());
+        let client = client_in(&mut others, &name);
+        rig.expect(A, WRITABLE);
+        server.write_all(&vec![7; 1_000_000]).unwrap();
+        let start = Instant::now();
+        if pipe_goes_first {
+            drop(server);
+            drop(rig);
+        } else {
+            drop(rig);
+            drop(server);
+        }
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(1), "it took {took:?}");
+        // What the pipe had taken arrives, and then the end.
+        let deadline = Instant::now() + DEADLINE;
+        let mut buffer = vec![0; 100_000];
+        loop {
+            match (&client).read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => assert!(buffer[..read].iter().all(|byte| *byte == 7)),
+                Err(error) => assert!(is_would_block(&error), "{error}"),
+            }
+            assert!(Instant::now() < deadline, "the end never came");
+            others.poll_once(QUIET);
+        }
+    }
+}
+
+/// Mio asks a pipe, after an operation on it went pending, how much there is to be read; if that
+/// fails it takes the operation for refused and frees it twice. What is freed too early is found by
+/// [`poison`](super::poison), and what is never freed keeps a handle open: see `tests/process`.
+#[test]
+fn an_operation_that_is_pending_on_a_broken_pipe_is_released_by_its_packet_only() {
+    let mut rig = Rig::new();
+    for round in 0..200 {
+        let (mut server, client) = pair(&mut rig);
+        // Both reads are pending, and perhaps a write that nobody takes.
+        if round % 2 == 0 {
+            server.write_all(&vec![1; 300_000]).unwrap();
+        }
+        // From now on every question about the pipe is answered with an error.
+        drop(client);
+        if round % 4 < 2 {
+            let _ = server.read(&mut [0; 8]);
+            let _ = server.write(b"x");
+        }
+        if round % 8 < 4 {
+            rig.expect(A, READABLE);
+            assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+        }
+        drop(server);
+        rig.poll_once(Duration::ZERO);
+    }
+}
+
 #[test]
 fn the_other_end_learns_at_once_that_a_pipe_is_gone() {
     let mut rig = Rig::new();

@@ -110,11 +110,13 @@ fn each_of_very_many_sockets_is_reported() {
         }
         let mut left = count;
         let mut events = Events::with_capacity(128);
-        let deadline = Instant::now() + 3 * DEADLINE;
+        let mut last = Instant::now();
         while left > 0 {
-            assert!(Instant::now() < deadline, "{left} of {count} are missing");
+            // However long it takes for all, one or the other comes in time.
+            assert!(last.elapsed() < DEADLINE, "{left} of {count} are missing");
             poll.poll(&mut events, Some(DEADLINE)).unwrap();
             for event in &events {
+                last = Instant::now();
                 let token = event.token().0;
                 left -= usize::from(std::mem::take(&mut missing[token]));
                 while sockets[token].recv(&mut [0]).is_ok() {}

@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::step::{Context, Note, Stop, each};
 
 /// Every example, a file or a folder of `examples/`, with the arguments that make it end by itself.
-const EXAMPLES: &[(&str, &[&str])] = &[
+pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("custom_source", &[]),
     ("pass_listener", &[]),
     ("quickstart", &[]),

@@ -112,7 +112,7 @@ fn kernel(context: &Context, release: &str, folder: &Path) -> Result<PathBuf, St
     }
     let source = format!(
         "deb [signed-by={keys}] {} {release} main\n",
-        debian_mirror()
+        tools::debian_mirror()
     );
     fs::write(folder.join("sources.list"), source).map_err(failed)?;
     let apt = |program: &str| apt(context.command(program), folder);
@@ -161,15 +161,6 @@ fn apt(program: Command, folder: &Path) -> Command {
     options
         .into_iter()
         .fold(program, |program, option| program.arg("-o").arg(option))
-}
-
-/// The machine's own mirror, if it is a Debian.
-fn debian_mirror() -> String {
-    let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
-    let line = sources.lines().find_map(|line| line.strip_prefix("URIs:"));
-    line.and_then(|line| line.split_whitespace().next())
-        .unwrap_or("http://deb.debian.org/debian")
-        .into()
 }
 
 /// Builds the suites static and answers their paths.

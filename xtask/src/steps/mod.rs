@@ -125,8 +125,8 @@ pub(crate) const ALL: &[Step] = &[
     ),
     linux(
         "wine",
-        "the suites as Windows programs, under Wine",
-        12,
+        "the suites and the examples as Windows programs, under Wine",
+        15,
         wine::wine,
     ),
     any(
@@ -164,6 +164,13 @@ pub(crate) const ALL: &[Step] = &[
         "the suites on Linux 6.1",
         20,
         kernels::linux_6_1,
+    )
+    .full(),
+    linux(
+        "wine10",
+        "the suites, their stress tests at length, and the examples, under Wine 10",
+        40,
+        wine::wine10,
     )
     .full(),
     linux(

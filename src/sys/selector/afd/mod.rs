@@ -12,17 +12,18 @@
 //! * [`socket`]: the state machine of a registered socket, with a diagram.
 //! * [`operation`]: what pipes and the like begin, and its memory; their machines are in `windows`.
 //! * [`wait`]: packets of objects that were signalled.
+//! * [`agenda`]: what the next `select` begins with.
 //! * this file: the sockets by number, and `select`.
 //!
-//! A request is submitted at once by whoever registers or rearms, so it serves a `select` that
-//! sleeps as well, and if it fails the one who asked is told. There is no list of updates that a
-//! `select` has to work off, or could fail at. Only sources triggered by level or paced are asked
-//! about again by the poller, and it watches for the ends of those that rest: an error there
-//! becomes an event of that source.
+//! Whoever registers submits the requests at once: they serve a `select` that sleeps as well, and
+//! if one fails its owner is told. What an operation rearms waits for the next `select`, unless one
+//! is running. That submits it, asks again about sources triggered by level or paced, and watches
+//! for the ends of those that rest. None of this can make a `select` fail: an error becomes an
+//! event of the source that it concerns.
 //!
-//! Locks: the map of sockets, then one socket, then the list of devices; the list of sources to be
-//! looked after is taken while none of the others is held. The kernel calls of a socket are made
-//! under its lock, so that a request cannot land before it is known to fly.
+//! Locks: the map of sockets, then one socket, then either the list of devices or the agenda, with
+//! which no other is taken. The kernel calls of a socket are made under its lock, so that a request
+//! cannot land before it is known to fly.
 //!
 //! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
 //! addresses in this library, so that they are nobody else's. A packet under a foreign key was
@@ -32,6 +33,7 @@
 //! <https://learn.microsoft.com/windows/win32/fileio/i-o-completion-ports>; `SIO_BASE_HANDLE`,
 //! <https://learn.microsoft.com/windows/win32/winsock/winsock-ioctls>
 
+mod agenda;
 mod device;
 mod operation;
 mod port;
@@ -46,7 +48,7 @@ use std::io;
 use std::os::windows::io::{AsHandle, BorrowedHandle, RawSocket};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard, Weak};
 use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, RtlNtStatusToDosError};
@@ -55,6 +57,7 @@ use windows_sys::Win32::Networking::WinSock::{
 };
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
+use self::agenda::{Again, Agenda, Who};
 use self::device::Devices;
 pub(crate) use self::operation::{Flight, Operation, Owner};
 pub(crate) use self::port::Port;
@@ -127,22 +130,9 @@ pub(crate) struct Afd {
     waits: Mutex<HashMap<usize, Arc<dyn Owner>>>,
     /// The last of these numbers.
     last_wait: AtomicUsize,
-    /// Sources that were reported and are to be looked after.
-    again: Mutex<Vec<Again>>,
-}
-
-/// A source that is to be looked after.
-#[derive(Debug)]
-struct Again {
-    who: Who,
-    /// None: by the next `select`.
-    due: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Who {
-    Socket(Arc<Socket>),
-    Owner(Arc<dyn Owner>),
+    /// Whose operations may be in flight though nobody holds them any more.
+    orphans: Mutex<Vec<Weak<dyn Owner>>>,
+    agenda: Agenda,
 }
 
 /// What a source wants of the `select` that has told it something.
@@ -177,7 +167,8 @@ impl Backend for Afd {
             sockets: RwLock::new(HashMap::new()),
             waits: Mutex::new(HashMap::new()),
             last_wait: AtomicUsize::new(0),
-            again: Mutex::new(Vec::new()),
+            orphans: Mutex::new(Vec::new()),
+            agenda: Agenda::default(),
         })
     }
 
@@ -191,30 +182,12 @@ impl Backend for Afd {
         mut room: Room<'_>,
         timeout: Option<Duration>,
     ) -> io::Result<Knocked> {
-        let until = Until::after(timeout);
-        let places = room.left();
-        let mut knocked = Knocked::No;
-        let mut due = self.look_after(buffer, &mut room, Occasion::Beginning);
-        while room.left() > 0 {
-            // Something to return already: only what is there is added.
-            let is_done = knocked == Knocked::Yes || room.left() < places;
-            let wait_ms = if is_done { 0 } else { until.wait_ms(due) };
-            match self.port.take(&mut buffer.packets, room.left(), wait_ms) {
-                Err(error) if !is_done => return Err(error),
-                _ if is_done && buffer.packets.is_empty() => break,
-                _ => {}
-            }
-            let is_empty = buffer.packets.is_empty();
-            knocked = knocked.or(self.deliver(buffer, &mut room));
-            if knocked == Knocked::Yes || room.left() < places || is_empty && until.has_passed() {
-                break;
-            }
-            // Nothing but housekeeping so far, or it is time for a paced source.
-            if due.is_some() {
-                due = self.look_after(buffer, &mut room, Occasion::Meanwhile);
-            }
+        let result = self.wait(buffer, &mut room, timeout);
+        if self.agenda.end_select() {
+            // If it fails there is nobody to tell: it is the next `poll` that finds it then.
+            let _ = self.knock();
         }
-        Ok(knocked)
+        result
     }
 
     fn register(&self, source: RawSocket, token: Token, interest: Interest) -> io::Result<()> {
@@ -252,7 +225,7 @@ impl Backend for Afd {
 
     fn rearm(&self, source: RawSocket, blocked: Interest) -> io::Result<()> {
         match self.socket(source) {
-            Some(socket) => socket.rearm(blocked),
+            Some(socket) => socket.rearm(blocked, &self.agenda),
             None => Ok(()),
         }
     }
@@ -263,6 +236,39 @@ impl Backend for Afd {
 }
 
 impl Afd {
+    /// A `select`, but for its end.
+    fn wait(
+        &self,
+        buffer: &mut Buffer,
+        room: &mut Room<'_>,
+        timeout: Option<Duration>,
+    ) -> io::Result<Knocked> {
+        let until = Until::after(timeout);
+        let places = room.left();
+        let mut knocked = Knocked::No;
+        let mut due = self.look_after(buffer, room, Occasion::Beginning);
+        while room.left() > 0 {
+            // Something to return already: only what is there is added.
+            let is_done = knocked == Knocked::Yes || room.left() < places;
+            let wait_ms = if is_done { 0 } else { until.wait_ms(due) };
+            match self.port.take(&mut buffer.packets, room.left(), wait_ms) {
+                Err(error) if !is_done => return Err(error),
+                _ if is_done && buffer.packets.is_empty() => break,
+                _ => {}
+            }
+            let is_empty = buffer.packets.is_empty();
+            knocked = knocked.or(self.deliver(buffer, room));
+            if knocked == Knocked::Yes || room.left() < places || is_empty && until.has_passed() {
+                break;
+            }
+            // Nothing but housekeeping so far, or it is time for a paced source.
+            if due.is_some() {
+                due = self.look_after(buffer, room, Occasion::Meanwhile);
+            }
+        }
+        Ok(knocked)
+    }
+
     /// The port, for sources that begin operations of their own.
     pub(crate) fn port(&self) -> &Arc<Port> {
         &self.port
@@ -287,6 +293,13 @@ impl Afd {
     pub(crate) fn forget_wait(&self, number: usize) {
         let owner = self.waits().remove(&number);
         drop(owner); // not while the list is locked
+    }
+
+    /// Calls back what the owner has in flight when the selector ends.
+    pub(crate) fn adopt(&self, owner: Weak<dyn Owner>) {
+        let mut orphans = self.orphans.lock().expect(NO_PANIC);
+        orphans.retain(|orphan| orphan.strong_count() > 0);
+        orphans.push(owner);
     }
 
     /// Makes events of the packets in `buffer`.
@@ -341,7 +354,10 @@ impl Afd {
         room: &mut Room<'_>,
         occasion: Occasion,
     ) -> Option<Instant> {
-        std::mem::swap(&mut buffer.again, &mut *self.again());
+        match occasion {
+            Occasion::Beginning => self.agenda.begin_select(&mut buffer.again),
+            Occasion::Meanwhile => self.agenda.take(&mut buffer.again),
+        }
         if buffer.again.is_empty() {
             return None;
         }
@@ -359,10 +375,10 @@ impl Afd {
                 };
                 self.take_note(again.who, report, room);
             } else {
-                self.again().push(again);
+                self.agenda.put(again);
             }
         }
-        self.again().iter().filter_map(|again| again.due).min()
+        self.agenda.next_due()
     }
 
     /// Does what a source's report asks for.
@@ -376,7 +392,7 @@ impl Afd {
         }
         if let Some(rest) = report.again {
             let due = (!rest.is_zero()).then(|| Instant::now() + rest);
-            self.again().push(Again { who, due });
+            self.agenda.put(Again { who, due });
         }
     }
 
@@ -401,14 +417,14 @@ impl Afd {
     fn waits(&self) -> MutexGuard<'_, HashMap<usize, Arc<dyn Owner>>> {
         self.waits.lock().expect(NO_PANIC)
     }
-
-    fn again(&self) -> MutexGuard<'_, Vec<Again>> {
-        self.again.lock().expect(NO_PANIC)
-    }
 }
 
+/// For the program, which may wait for it.
 impl AsHandle for Afd {
     fn as_handle(&self) -> BorrowedHandle<'_> {
+        if self.agenda.hand_out() {
+            let _ = self.knock(); // as at the end of a `select`
+        }
         self.port.as_handle()
     }
 }
@@ -419,6 +435,10 @@ impl Drop for Afd {
     fn drop(&mut self) {
         for (_, socket) in self.sockets_mut().drain() {
             socket.deregister();
+        }
+        let orphans = std::mem::take(&mut *self.orphans.lock().expect(NO_PANIC));
+        for orphan in orphans.iter().filter_map(Weak::upgrade) {
+            orphan.abandon();
         }
         let mut buffer = Buffer::default();
         while self.port.owed() > 0 {
@@ -549,8 +569,11 @@ mod tests {
 
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::os::windows::io::{AsRawSocket, FromRawSocket, IntoRawSocket};
+    use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawSocket, IntoRawSocket};
     use std::thread;
+
+    use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
+    use windows_sys::Win32::System::Threading::WaitForSingleObject;
 
     use crate::events::Events;
 
@@ -608,10 +631,7 @@ mod tests {
             assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
             ours.read_exact(&mut [0]).unwrap();
             assert!(ours.read(&mut [0]).is_err());
-            // Many times: a request in flight is not submitted again.
-            for _ in 0..10 {
-                afd.rearm(source, Interest::READABLE).unwrap();
-            }
+            afd.rearm(source, Interest::READABLE).unwrap();
             assert_eq!(select_now(&afd), []);
         }
         assert_eq!(
@@ -622,6 +642,154 @@ mod tests {
         afd.rearm(source, Interest::WRITABLE).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(1, Readiness::WRITABLE)]);
         afd.deregister(source).unwrap();
+    }
+
+    /// Mio puts a socket on its list once for each operation that would have blocked.
+    #[test]
+    fn however_often_a_socket_blocks_it_has_one_request_at_the_next_select() {
+        let afd = Afd::new().unwrap();
+        let (mut ours, mut theirs) = pair();
+        let source = ours.as_raw_socket();
+        afd.register(source, Token(1), BOTH).unwrap();
+        assert_eq!(select(&afd, 64, SOON), [(1, Readiness::WRITABLE)]);
+        for _ in 0..3 {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            assert_eq!(afd.port.owed(), 0);
+            for _ in 0..10 {
+                afd.rearm(source, Interest::READABLE).unwrap();
+            }
+            assert_eq!((afd.agenda.len(), afd.port.owed()), (1, 0));
+            assert_eq!(select_now(&afd), []);
+            for _ in 0..10 {
+                afd.rearm(source, Interest::READABLE).unwrap();
+            }
+            assert_eq!(select_now(&afd), []);
+            assert_eq!(afd.port.owed(), 1);
+        }
+        // Beside a request in the air, too.
+        for _ in 0..10 {
+            afd.rearm(source, Interest::WRITABLE).unwrap();
+        }
+        assert_eq!((afd.agenda.len(), afd.port.owed()), (1, 1));
+        assert_eq!(select_now(&afd), [(1, Readiness::WRITABLE)]);
+        // What was put off is forgotten with the registration.
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+        afd.rearm(source, BOTH).unwrap();
+        afd.deregister(source).unwrap();
+        assert_eq!(select_now(&afd), []);
+        assert_eq!(afd.port.owed(), 0);
+    }
+
+    /// What another thread rearms while a `select` sleeps must not wait for the next one.
+    #[test]
+    fn rearm_during_a_select_takes_effect_at_once() {
+        let afd = Afd::new().unwrap();
+        let (mut ours, mut theirs) = pair();
+        let source = ours.as_raw_socket();
+        afd.register(source, Token(1), Interest::READABLE).unwrap();
+        for _ in 0..20 {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            thread::scope(|scope| {
+                let selecting = scope.spawn(|| select(&afd, 64, SOON));
+                // Before the select begins, as it begins, or while it sleeps.
+                afd.rearm(source, Interest::READABLE).unwrap();
+                theirs.write_all(b"x").unwrap();
+                assert_eq!(selecting.join().unwrap(), [(1, Readiness::READABLE)]);
+            });
+            ours.read_exact(&mut [0]).unwrap();
+            thread::scope(|scope| {
+                let selecting = scope.spawn(|| select(&afd, 64, SOON));
+                while !afd.agenda.is_select_running() {
+                    thread::yield_now();
+                }
+                afd.rearm(source, Interest::READABLE).unwrap();
+                theirs.write_all(b"x").unwrap();
+                assert_eq!(selecting.join().unwrap(), [(1, Readiness::READABLE)]);
+            });
+            ours.read_exact(&mut [0]).unwrap();
+            afd.rearm(source, Interest::READABLE).unwrap();
+        }
+        afd.deregister(source).unwrap();
+    }
+
+    /// Mio's poller panics at every `poll` after one that has failed.
+    #[test]
+    fn a_select_that_fails_does_not_poison_the_poller() {
+        let afd = Afd::new().unwrap();
+        let (mut ours, mut theirs) = pair();
+        let source = ours.as_raw_socket();
+        afd.register(source, Token(1), Interest::READABLE).unwrap();
+        for _ in 0..3 {
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            afd.rearm(source, Interest::READABLE).unwrap();
+            afd.port.fails.store(true, Ordering::Relaxed);
+            let mut events = Events::with_capacity(4);
+            let room = events.room(usize::MAX);
+            let result = afd.select(&mut Buffer::default(), room, Some(SOON));
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+            assert!(!afd.agenda.is_select_running());
+        }
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+        afd.deregister(source).unwrap();
+    }
+
+    /// Another loop that waits for the port's handle sees what a `select` would find.
+    #[test]
+    fn what_is_ready_shows_on_the_handle_that_was_given_out() {
+        let wait = |afd: &Afd, timeout: Duration| {
+            // SAFETY: takes no memory, and the handle is open.
+            let result = unsafe {
+                WaitForSingleObject(
+                    afd.port.as_handle().as_raw_handle(),
+                    timeout.as_millis() as u32,
+                )
+            };
+            result == WAIT_OBJECT_0
+        };
+        for mode in [Interest::READABLE, Interest::READABLE.level()] {
+            let afd = Afd::new().unwrap();
+            let (mut ours, mut theirs) = pair();
+            let source = ours.as_raw_socket();
+            afd.register(source, Token(1), mode).unwrap();
+            theirs.write_all(b"x").unwrap();
+            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            ours.read_exact(&mut [0]).unwrap();
+            afd.rearm(source, Interest::READABLE).unwrap();
+            // What was put off until now is no longer.
+            let _ = afd.as_handle();
+            for _ in 0..3 {
+                theirs.write_all(b"x").unwrap();
+                let start = Instant::now();
+                let mut events = Vec::new();
+                while events.is_empty() {
+                    assert!(start.elapsed() < SOON);
+                    assert!(wait(&afd, SOON));
+                    events = select_now(&afd);
+                }
+                assert_eq!(events, [(1, Readiness::READABLE)]);
+                ours.read_exact(&mut [0]).unwrap();
+                // The handle is quiet when the socket is armed again.
+                while wait(&afd, Duration::ZERO) {
+                    assert!(start.elapsed() < SOON);
+                    select_now(&afd);
+                }
+                afd.rearm(source, Interest::READABLE).unwrap();
+            }
+            let start = Instant::now();
+            while wait(&afd, Duration::ZERO) {
+                assert!(start.elapsed() < SOON);
+                assert_eq!(select_now(&afd), []);
+            }
+            afd.deregister(source).unwrap();
+        }
     }
 
     #[test]
@@ -698,7 +866,11 @@ mod tests {
         assert_eq!(select(&afd, 64, SOON), [(1, Readiness::WRITABLE)]);
         // SAFETY: `source` was given up by its owner above.
         drop(unsafe { TcpStream::from_raw_socket(source) });
-        assert!(afd.rearm(source, Interest::WRITABLE).is_err());
+        // Put off, it cannot be told to whoever asked; so there is an event.
+        let failure = Readiness::WRITABLE | Readiness::ERROR;
+        afd.rearm(source, Interest::WRITABLE).unwrap();
+        assert_eq!(select(&afd, 1, SOON), [(1, failure)]);
+        assert_eq!(select_now(&afd), []);
         afd.deregister(source).unwrap();
         afd.register(other.as_raw_socket(), Token(2), BOTH).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(2, Readiness::WRITABLE)]);
@@ -710,10 +882,22 @@ mod tests {
         assert_eq!(select(&afd, 64, SOON), [(3, Readiness::WRITABLE)]);
         // SAFETY: as above.
         drop(unsafe { TcpStream::from_raw_socket(source) });
-        let failure = Readiness::WRITABLE | Readiness::ERROR;
         assert_eq!(select(&afd, 1, SOON), [(3, failure)]);
         afd.deregister(source).unwrap();
         assert_eq!(select_now(&afd), []);
+
+        // Not put off, it is told to whoever asks.
+        let _ = afd.as_handle();
+        let (ours, _theirs) = pair();
+        let source = ours.into_raw_socket();
+        afd.register(source, Token(4), Interest::WRITABLE).unwrap();
+        assert_eq!(select(&afd, 64, SOON), [(4, Readiness::WRITABLE)]);
+        // SAFETY: as above.
+        drop(unsafe { TcpStream::from_raw_socket(source) });
+        for _ in 0..2 {
+            assert!(afd.rearm(source, Interest::WRITABLE).is_err());
+        }
+        afd.deregister(source).unwrap();
     }
 
     #[test]
@@ -747,10 +931,17 @@ mod tests {
         let afd = Afd::new().unwrap();
         let (mut ours, mut theirs) = pair();
         let source = ours.as_raw_socket();
+        // So that nothing is put off; but a `select` may end early.
+        let _ = afd.as_handle();
+        let next = || {
+            let mut selects = (0..4).map(|_| select(&afd, 64, SOON));
+            selects.find(|events| !events.is_empty())
+        };
+        let readable = Some(vec![(1, Readiness::READABLE)]);
         afd.register(source, Token(1), Interest::READABLE).unwrap();
         for _ in 0..20 {
             theirs.write_all(b"x").unwrap();
-            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            assert_eq!(next(), readable);
             ours.read_exact(&mut [0]).unwrap();
             // Ended for certain the first time, ending just now the other.
             thread::scope(|scope| {
@@ -758,7 +949,7 @@ mod tests {
                 rearming.join().unwrap().unwrap();
             });
             theirs.write_all(b"x").unwrap();
-            assert_eq!(select(&afd, 64, SOON), [(1, Readiness::READABLE)]);
+            assert_eq!(next(), readable);
             ours.read_exact(&mut [0]).unwrap();
             let (tell, told) = std::sync::mpsc::channel::<()>();
             thread::scope(|scope| {

@@ -11,7 +11,8 @@
 //! Whether it was accepted is told by the call that began it and by nothing else. No later question
 //! is asked whose answer could differ.
 //!
-//! An operation in flight keeps its owner alive, not the selector: the selector's end waits for it.
+//! An operation in flight keeps its owner alive, not the selector: the selector's end calls it back
+//! and waits for it.
 //!
 //! Source: Synchronous and Asynchronous I/O,
 //! <https://learn.microsoft.com/windows/win32/fileio/synchronous-and-asynchronous-i-o>; a packet is
@@ -42,6 +43,10 @@ pub(crate) trait Owner: fmt::Debug + Send + Sync {
 
     /// The time has come that a report asked for.
     fn look_after(self: Arc<Self>) -> Report;
+
+    /// The selector, which has [adopted](super::Afd::adopt) the owner, ends, and waits for what is
+    /// in flight: it is to be called back.
+    fn abandon(&self) {}
 }
 
 /// An operation. See the module's page for who owns it.

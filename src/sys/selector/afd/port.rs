@@ -38,6 +38,9 @@ pub(crate) struct Port {
     handle: OwnedHandle,
     /// Accepted operations whose packets have not been taken from the port.
     owed: AtomicUsize,
+    /// Makes the next `take` fail.
+    #[cfg(test)]
+    pub(super) fails: std::sync::atomic::AtomicBool,
 }
 
 impl Port {
@@ -51,6 +54,8 @@ impl Port {
             // SAFETY: the call above made this handle, and nobody else has it.
             handle: unsafe { OwnedHandle::from_raw_handle(port) },
             owed: AtomicUsize::new(0),
+            #[cfg(test)]
+            fails: false.into(),
         })
     }
 
@@ -92,6 +97,10 @@ impl Port {
         let limit = limit.min(PACKETS_MAX);
         packets.reserve(limit);
         let mut count = 0;
+        #[cfg(test)]
+        if self.fails.swap(false, Ordering::Relaxed) {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         // SAFETY: at most `limit` entries are written, for which there is room, and the number of
         // them.
         let is_taken = unsafe {

@@ -5,12 +5,14 @@
 //! *not* asking again after an event until an operation would have blocked:
 //!
 //! ```text
-//!                register, reregister,
-//!                rearm (edge),
-//!  ┌─────────┐   next select (level),      ┌─────────┐
-//!  │ at rest │   after a `Rest` (paced)    │  armed  │ ─┐ lands without an answer:
-//!  │ ground  │ ──────────────────────────▶ │   air   │ ◀┘ submitted again
-//!  └─────────┘           submit            └─────────┘
+//!                   ┌─────────┐  next select
+//!   rearm (edge):   │  armed  │  (at once, if one is running)
+//!       ┌─────────▶ │ ground  │ ──────────────┐
+//!       │           └─────────┘               ▼
+//!  ┌─────────┐   register, reregister,     ┌─────────┐
+//!  │ at rest │   next select (level),      │  armed  │ ─┐ lands without an answer:
+//!  │ ground  │   after a `Rest` (paced)    │   air   │ ◀┘ submitted again
+//!  └─────────┘ ──────────────────────────▶ └─────────┘
 //!      ▲ ▲                                   │  │  ▲
 //!      │ └───────────────────────────────────┘  │  │
 //!      │        lands: an event is reported     │  │
@@ -44,6 +46,7 @@ use std::time::Duration;
 
 use windows_sys::Win32::Foundation::HANDLE;
 
+use super::agenda::Agenda;
 use super::device::Seat;
 use super::port::Port;
 use super::request::{
@@ -195,17 +198,27 @@ impl Socket {
         self.lock().leave(self)
     }
 
-    /// Arms the directions of `blocked` that are registered and at rest.
-    pub(super) fn rearm(self: &Arc<Self>, blocked: Interest) -> io::Result<()> {
+    /// Arms the directions of `blocked` that are registered. What is on the ground may be put off.
+    pub(super) fn rearm(self: &Arc<Self>, blocked: Interest, agenda: &Agenda) -> io::Result<()> {
         let mut state = self.lock();
-        match state.registered {
-            Some(Registered { interest, .. })
-                if matches!(interest.mode(), Mode::Edge | Mode::Paced) =>
-            {
-                state.ask(self, blocked).map(drop)
-            }
-            _ => Ok(()),
+        let Some(registered) = state.registered else {
+            return Ok(());
+        };
+        match registered.interest.mode() {
+            Mode::Edge => {}
+            Mode::Paced => return state.ask(self, blocked).map(drop),
+            Mode::Level | Mode::OneShot => return Ok(()),
         }
+        if !state.arm(registered.interest, blocked) {
+            return Ok(());
+        }
+        if agenda.put_off(self, registered.is_listed) {
+            if let Some(registered) = &mut state.registered {
+                registered.is_listed = true;
+            }
+            return Ok(());
+        }
+        state.submit_armed(self)
     }
 
     /// Takes back a request of this socket.
@@ -221,8 +234,8 @@ impl Socket {
         landing
     }
 
-    /// Does what a socket that was reported needs later: asks again by level or paced, and watches
-    /// for its end if it rests.
+    /// Does what a socket needs later: submits what was put off, asks again by level or paced, and
+    /// watches for its end if it rests.
     pub(super) fn look_after(self: &Arc<Self>) -> Report {
         let mut state = self.lock();
         let Some(registered) = &mut state.registered else {
@@ -234,7 +247,8 @@ impl Socket {
             Mode::Level => state.ask(self, interest).map(drop),
             Mode::Paced => state.ask_again(self),
             Mode::Edge if state.rests() => state.end.arm(self).map(drop),
-            Mode::Edge | Mode::OneShot => Ok(()),
+            Mode::Edge => state.submit_armed(self),
+            Mode::OneShot => Ok(()),
         };
         match result {
             Ok(()) => Report::default(),
@@ -341,6 +355,37 @@ impl State {
         Ok(())
     }
 
+    /// Makes answers in the directions of `wanted` news that are registered. True if requests have
+    /// to be submitted for it.
+    fn arm(&mut self, interest: Interest, wanted: Interest) -> bool {
+        let mut is_on_the_ground = false;
+        for (way, is_wanted) in [
+            (
+                &mut self.read,
+                interest.is_readable() && wanted.is_readable(),
+            ),
+            (
+                &mut self.write,
+                interest.is_writable() && wanted.is_writable(),
+            ),
+        ] {
+            way.is_armed |= is_wanted;
+            is_on_the_ground |= is_wanted && !way.is_in_the_air();
+        }
+        is_on_the_ground
+    }
+
+    /// Submits the requests that are armed and on the ground. What fails is at rest again.
+    fn submit_armed(&mut self, socket: &Arc<Socket>) -> io::Result<()> {
+        let mut result = Ok(());
+        for way in self.ways().into_iter().filter(|way| way.is_armed) {
+            if let Err(error) = way.arm(socket) {
+                result = Err(error);
+            }
+        }
+        result
+    }
+
     /// Makes an event of the readiness that is news, and disarms what it tells.
     fn report(&mut self, readiness: Readiness, raw: u32) -> Report {
         let Some(Registered {
@@ -363,7 +408,8 @@ impl State {
         if !interest.is_writable() {
             told = told.without(Readiness::WRITABLE);
         }
-        let is_failure = readiness.contains(Readiness::WRITE_CLOSED);
+        let is_failure =
+            readiness.contains(Readiness::WRITE_CLOSED) || readiness.contains(Readiness::ERROR);
         for way in self.ways() {
             let is_told = match way.question {
                 Question::End => is_failure,

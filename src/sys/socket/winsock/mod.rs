@@ -21,8 +21,10 @@ use windows_sys::Win32::Networking::WinSock::{
 use self::address::Address;
 
 mod address;
-#[path = "../plain_batch.rs"]
 pub(crate) mod batch;
+#[allow(dead_code, unreachable_pub)] // public on Unix
+#[path = "../control.rs"]
+mod control;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
