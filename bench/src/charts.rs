@@ -78,9 +78,9 @@ pub fn draw(report: &Report, folder: &Path) -> Drawn {
     Ok(())
 }
 
-const WIDTH: i32 = 880;
+const WIDTH: i32 = 900;
 const TOP: i32 = 44;
-const LABELS: i32 = 330; // their width
+const LABELS: i32 = 360; // their width
 const VALUES: i32 = 60; // room behind the longest bar
 const BAR: i32 = 13;
 const GAP: i32 = 12; // between groups
@@ -115,7 +115,7 @@ impl Chart {
         for row in rows {
             let middle = y + row.cells.len() as i32 * BAR / 2;
             let name = row.name.trim_end_matches(": processor time");
-            text(&area, (LABELS - 78, middle), name, 12, HPos::Right)?;
+            text(&area, (LABELS - 115, middle), name, 12, HPos::Right)?;
             for cell in &row.cells {
                 self.bar(&area, y, cell, &position)?;
                 y += BAR;
