@@ -5,7 +5,8 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// What a source is ready for: a set of eight bits.
 ///
-/// An [`Event`] carries one; a test or a simulator makes one to construct events of its own.
+/// An [`Event`](crate::event::Event) carries one; a test or a simulator makes one to construct
+/// events of its own.
 ///
 /// # Examples
 ///
@@ -23,21 +24,21 @@ pub struct Readiness(pub(crate) u8);
 impl Readiness {
     /// Nothing.
     pub const EMPTY: Readiness = Readiness(0);
-    /// See [`Event::is_readable`].
+    /// See [`Event::is_readable`](crate::event::Event::is_readable).
     pub const READABLE: Readiness = Readiness(1);
-    /// See [`Event::is_writable`].
+    /// See [`Event::is_writable`](crate::event::Event::is_writable).
     pub const WRITABLE: Readiness = Readiness(1 << 1);
-    /// See [`Event::is_error`].
+    /// See [`Event::is_error`](crate::event::Event::is_error).
     pub const ERROR: Readiness = Readiness(1 << 2);
-    /// See [`Event::is_read_closed`].
+    /// See [`Event::is_read_closed`](crate::event::Event::is_read_closed).
     pub const READ_CLOSED: Readiness = Readiness(1 << 3);
-    /// See [`Event::is_write_closed`].
+    /// See [`Event::is_write_closed`](crate::event::Event::is_write_closed).
     pub const WRITE_CLOSED: Readiness = Readiness(1 << 4);
-    /// See [`Event::is_priority`].
+    /// See [`Event::is_priority`](crate::event::Event::is_priority).
     pub const PRIORITY: Readiness = Readiness(1 << 5);
-    /// See [`Event::is_aio`].
+    /// See [`Event::is_aio`](crate::event::Event::is_aio).
     pub const AIO: Readiness = Readiness(1 << 6);
-    /// See [`Event::is_lio`].
+    /// See [`Event::is_lio`](crate::event::Event::is_lio).
     pub const LIO: Readiness = Readiness(1 << 7);
 
     /// True if every bit of `other` is set.
