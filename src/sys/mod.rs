@@ -7,7 +7,7 @@ pub(crate) mod handle;
 #[cfg(all(test, unix))]
 pub(crate) mod high_numbers;
 pub(crate) mod selector;
-#[cfg(all(test, unix))]
+#[cfg(all(any(test, fuzzing), unix))]
 pub(crate) mod signals;
 #[cfg(not(any(windows, all(target_os = "wasi", target_env = "p1"))))]
 pub(crate) mod socket;

@@ -44,8 +44,11 @@ pub(crate) fn clippy_apart(context: &Context) -> Result<Note, Stop> {
             let clippy = context.cargo().directory(context.root.join(folder));
             let clippy = clippy.args(["clippy", "--locked", "--all-targets", "--all-features"]);
             let clippy = clippy.args(["--", "-D", "warnings"]);
+            // What cargo-fuzz sets: the model is there only then.
+            let flags = ["", "--cfg fuzzing"][usize::from(*folder == "fuzz")];
             clippy
                 .env("CARGO_TARGET_DIR", context.target_dir(built))
+                .env("RUSTFLAGS", flags)
                 // Nothing is linked here: libFuzzer need not be compiled, nor a C++ compiler be there.
                 .env("CUSTOM_LIBFUZZER_PATH", "./libfuzzer.a")
                 .run()
