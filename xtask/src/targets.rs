@@ -70,6 +70,7 @@ const TABLE: &[Target] = &[
     row("x86_64-unknown-dragonfly", Port::Kqueue),
     row("x86_64-pc-solaris", Port::EventPorts),
     row("sparcv9-sun-solaris", Port::EventPorts),
+    row("powerpc64-ibm-aix", Port::OtherUnix),
     row("x86_64-unknown-haiku", Port::OtherUnix),
     row("x86_64-unknown-hurd-gnu", Port::OtherUnix),
     row("x86_64-unknown-fuchsia", Port::OtherUnix),
@@ -108,6 +109,9 @@ pub(crate) fn triples() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|target| target.triple)
 }
 
+/// Targets whose standard library compiles with the oldest Rust that we support, and not with today's.
+const WITH_OLDEST: &[&str] = &["powerpc64-ibm-aix"];
+
 /// Targets whose tests are not checked, and why.
 const WITHOUT_TESTS: &[(&str, &[&str])] = &[
     (
@@ -126,6 +130,7 @@ const WITHOUT_TESTS: &[(&str, &[&str])] = &[
         "not tried yet",
         &[
             "armv7-unknown-linux-musleabihf",
+            "powerpc64-ibm-aix",
             "sparcv9-sun-solaris",
             "x86_64-pc-cygwin",
             "x86_64-pc-nto-qnx710",
@@ -206,10 +211,15 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
         toolchain::ensure_components(context, &["clippy"])?;
     }
     let folder = context.target_dir("check").join(target.triple);
+    let with_oldest = WITH_OLDEST.contains(&target.triple);
+    let cargo = || match with_oldest {
+        true => context.cargo_on(toolchain::MSRV),
+        false => context.cargo(),
+    };
     let check = || {
         // What is only compiled there, clippy sees nowhere else.
         let tool = if target.is_quick { "clippy" } else { "check" };
-        let command = context.cargo().args([tool, "-p", "litio", "-p", "mio"]);
+        let command = cargo().args([tool, "-p", "litio", "-p", "mio"]);
         command
             .args(["--target", target.triple])
             .env("CARGO_TARGET_DIR", &folder)
@@ -224,7 +234,11 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
         all_features(check, target)?;
         return keep(context, target, "of rustup");
     }
-    toolchain::ensure_components(context, &["rust-src"])?;
+    if with_oldest {
+        toolchain::ensure(context, toolchain::MSRV, &["rust-src"], &[])?;
+    } else {
+        toolchain::ensure_components(context, &["rust-src"])?;
+    }
     // The flag is unstable, so that a stable compiler must be told that we mean it.
     let from_source = || {
         check()
@@ -235,7 +249,12 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
     // A quarter of a gigabyte each, of no use to any other.
     let _ = std::fs::remove_dir_all(&folder);
     outcome?;
-    keep(context, target, "from source")
+    let std = if with_oldest {
+        format!("from source, Rust {}", toolchain::MSRV)
+    } else {
+        "from source".into()
+    };
+    keep(context, target, &std)
 }
 
 /// With all features and the tests, if they can be; and with no feature.
