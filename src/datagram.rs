@@ -99,6 +99,7 @@ pub enum Ecn {
 }
 
 impl Ecn {
+    #[allow(dead_code)] // few systems tell
     pub(crate) fn of(traffic_class: u8) -> Ecn {
         match traffic_class & 3 {
             0 => Ecn::NotCapable,
@@ -327,6 +328,7 @@ impl Received {
     };
 
     /// Takes down both that stand in the traffic class.
+    #[allow(dead_code)] // few systems tell
     pub(crate) fn set_traffic_class(&mut self, class: u8) {
         self.ecn = Some(Ecn::of(class));
         self.dscp = Some(class >> 2);

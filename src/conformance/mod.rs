@@ -176,9 +176,7 @@ macro_rules! conformance {
                 a_wake_before_the_poll_is_reported
                 wakes_coalesce_and_are_reported_once
                 each_waker_has_its_own_token
-                wakers_that_share_a_token_each_have_their_events
                 wakes_that_do_not_fit_come_with_the_next_polls
-                with_room_for_one_wakes_and_io_alternate
                 busy_sources_do_not_starve_wakes
                 wakes_and_io_come_together
                 a_dropped_wakers_token_never_appears
@@ -186,7 +184,9 @@ macro_rules! conformance {
                 a_poller_that_is_awake_is_not_knocked
                 once_the_descriptor_is_handed_out_every_wake_knocks
                 @no_wasi "a poll that does not wait finds what is ready a moment later"
+                wakers_that_share_a_token_each_have_their_events
                 wakes_leave_a_place_for_io
+                with_room_for_one_wakes_and_io_alternate
                 @no_wasi "no second thread"
                 a_wake_ends_the_poll_that_sleeps
                 there_may_be_hundreds_of_wakers

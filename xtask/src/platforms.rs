@@ -76,13 +76,20 @@ impl Tables<'_> {
             let key = format!("| {target} |");
             let checked = results::read(context, &format!("checked-{target}"));
             let linked = results::read(context, &format!("linked-{target}"));
-            let row = checked.and_then(|lines| match lines.first()?.as_slice() {
-                [_, date, std, what] => Some(match linked {
-                    Some(_) => format!("{key} {what}; test programs linked | {std} | {date} |\n"),
-                    None => format!("{key} {what} | {std} | {date} |\n"),
-                }),
+            let fields =
+                |lines: Option<Vec<Vec<String>>>| lines.and_then(|lines| lines.into_iter().next());
+            let row = match (fields(checked).as_deref(), fields(linked).as_deref()) {
+                (Some([_, date, std, what]), None) => {
+                    Some(format!("{key} {what} | {std} | {date} |\n"))
+                }
+                (Some([_, date, std, what]), Some(_)) => Some(format!(
+                    "{key} {what}; test programs linked | {std} | {date} |\n"
+                )),
+                (_, Some([_, date])) => Some(format!(
+                    "{key} test programs linked | of rustup | {date} |\n"
+                )),
                 _ => None,
-            });
+            };
             text += &self.row(&key, row);
         }
         text + "\n"

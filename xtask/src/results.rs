@@ -108,7 +108,9 @@ impl Place<'_> {
                 "ok" => tests.counts[column].0 += 1,
                 "FAILED" => tests.counts[column].1 += 1,
                 _ => {
-                    let reason = outcome.split_once(", ").map_or("no reason", |(_, why)| why);
+                    // Ours all say why; the harness does not, of tests that should panic.
+                    let reason = outcome.split_once(", ");
+                    let reason = reason.map_or("a panic ends the program there", |(_, why)| why);
                     tests.ignored.insert(name.into(), reason.into());
                 }
             }
@@ -129,6 +131,7 @@ impl Place<'_> {
 fn outcome(line: &str) -> Option<(&str, &str)> {
     let (_, line) = line.split_once("test ")?;
     let (name, outcome) = line.trim_end().split_once(" ... ")?;
+    let name = name.strip_suffix(" - should panic").unwrap_or(name);
     let is_outcome =
         matches!(outcome, "ok" | "FAILED" | "ignored") || outcome.starts_with("ignored, ");
     (is_outcome && !name.contains(' ')).then_some((name, outcome))
@@ -228,7 +231,7 @@ mod tests {
             otherwise: "did not run",
         };
         let log = "running 6 tests\ntest a::one ... ok\nnoise test a::two ... FAILED\n\
-                   test a::kqueue::three ... ok\ntest a::four ... ignored, no UDP\ntest result: ok. 1 passed\n";
+                   test a::kqueue::three - should panic ... ok\ntest a::four ... ignored, no UDP\ntest result: ok. 1 passed\n";
         let listed = "a::one: test\na::two: test\na::kqueue::three: test\na::four: test\n\
                       a::fine::five: test\na::six: test\n\n6 tests, 0 benchmarks\n";
         let tests = place.read(log, listed);

@@ -70,6 +70,7 @@ const TABLE: &[Target] = &[
     row("x86_64-unknown-dragonfly", Port::Kqueue),
     row("x86_64-pc-solaris", Port::EventPorts),
     row("sparcv9-sun-solaris", Port::EventPorts),
+    row("powerpc64-ibm-aix", Port::OtherUnix),
     row("x86_64-unknown-haiku", Port::OtherUnix),
     row("x86_64-unknown-hurd-gnu", Port::OtherUnix),
     row("x86_64-unknown-fuchsia", Port::OtherUnix),
@@ -108,18 +109,47 @@ pub(crate) fn triples() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|target| target.triple)
 }
 
-/// Targets whose tests do not compile, and why.
-const WITHOUT_TESTS: &[(&str, &str)] = &[(
-    "wasm32-wasip1",
-    "programs cannot make the sockets that they are about",
-)];
+/// Targets whose standard library compiles with the oldest Rust that we support, and not with today's.
+const WITH_OLDEST: &[&str] = &["powerpc64-ibm-aix"];
+
+/// Targets whose tests are not checked, and why.
+const WITHOUT_TESTS: &[(&str, &[&str])] = &[
+    (
+        "programs cannot make the sockets that they are about",
+        &["wasm32-wasip1"],
+    ),
+    (
+        "they need signals, limits of resources and 64-bit atomics",
+        &[
+            "riscv32imac-esp-espidf",
+            "armv6k-nintendo-3ds",
+            "armv7-sony-vita-newlibeabihf",
+        ],
+    ),
+    (
+        "not tried yet",
+        &[
+            "armv7-unknown-linux-musleabihf",
+            "powerpc64-ibm-aix",
+            "sparcv9-sun-solaris",
+            "x86_64-pc-cygwin",
+            "x86_64-pc-nto-qnx710",
+            "x86_64-pc-solaris",
+            "x86_64-unknown-fuchsia",
+            "x86_64-unknown-haiku",
+            "x86_64-unknown-hermit",
+            "x86_64-unknown-hurd-gnu",
+            "x86_64-unknown-redox",
+        ],
+    ),
+];
 
 impl Target {
     fn without_tests(&self) -> Option<&'static str> {
         let row = WITHOUT_TESTS
             .iter()
-            .find(|(triple, _)| *triple == self.triple);
-        row.map(|(_, why)| *why)
+            .find(|(_, triples)| triples.contains(&self.triple));
+        row.map(|(why, _)| *why)
     }
 }
 
@@ -181,10 +211,15 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
         toolchain::ensure_components(context, &["clippy"])?;
     }
     let folder = context.target_dir("check").join(target.triple);
+    let with_oldest = WITH_OLDEST.contains(&target.triple);
+    let cargo = || match with_oldest {
+        true => context.cargo_on(toolchain::MSRV),
+        false => context.cargo(),
+    };
     let check = || {
         // What is only compiled there, clippy sees nowhere else.
         let tool = if target.is_quick { "clippy" } else { "check" };
-        let command = context.cargo().args([tool, "-p", "litio", "-p", "mio"]);
+        let command = cargo().args([tool, "-p", "litio", "-p", "mio"]);
         command
             .args(["--target", target.triple])
             .env("CARGO_TARGET_DIR", &folder)
@@ -199,14 +234,27 @@ fn check_one(context: &Context, target: &Target) -> Result<Note, Stop> {
         all_features(check, target)?;
         return keep(context, target, "of rustup");
     }
-    toolchain::ensure_components(context, &["rust-src"])?;
+    if with_oldest {
+        toolchain::ensure(context, toolchain::MSRV, &["rust-src"], &[])?;
+    } else {
+        toolchain::ensure_components(context, &["rust-src"])?;
+    }
     // The flag is unstable, so that a stable compiler must be told that we mean it.
-    let from_source = || check().arg("-Zbuild-std").env("RUSTC_BOOTSTRAP", "1");
+    let from_source = || {
+        check()
+            .arg("-Zbuild-std=std,panic_abort")
+            .env("RUSTC_BOOTSTRAP", "1")
+    };
     let outcome = all_features(from_source, target);
     // A quarter of a gigabyte each, of no use to any other.
     let _ = std::fs::remove_dir_all(&folder);
     outcome?;
-    keep(context, target, "from source")
+    let std = if with_oldest {
+        format!("from source, Rust {}", toolchain::MSRV)
+    } else {
+        "from source".into()
+    };
+    keep(context, target, &std)
 }
 
 /// With all features and the tests, if they can be; and with no feature.
@@ -231,6 +279,15 @@ fn keep(context: &Context, target: &Target, std: &str) -> Result<Note, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_targets_of_the_table_have_reasons() {
+        for (_, triples) in WITHOUT_TESTS {
+            for triple in *triples {
+                assert!(TABLE.iter().any(|row| row.triple == *triple), "{triple}");
+            }
+        }
+    }
 
     #[test]
     fn eight_targets_are_quick_and_none_stands_twice() {

@@ -81,7 +81,10 @@ const NOT_ON_WASI: &[(&str, &[&str])] = &[
     ),
     (
         "a refused connection may be told at once",
-        &["tcp::shutting_down_twice_or_unconnected_is_the_systems_answer"],
+        &[
+            "registration::operations_after_a_reported_hang_up_keep_their_own_errors",
+            "tcp::shutting_down_twice_or_unconnected_is_the_systems_answer",
+        ],
     ),
     (
         "a buffer takes everything",
@@ -90,10 +93,13 @@ const NOT_ON_WASI: &[(&str, &[&str])] = &[
     (
         "what was sent, or found ready, is there a moment later",
         &[
+            "modes::a_level_source_does_not_starve_its_neighbours",
             "polling::a_zero_timeout_still_reports_what_is_ready",
             "polling::sources_outlive_their_poll_and_keep_working",
+            "readiness::len_is_what_the_last_poll_reported",
             "readiness::poll_until_an_instant_that_has_passed_asks_and_returns",
             "short_transfers::a_short_vectored_read_counts_the_sum",
+            "tcp::empty_buffers_read_and_write_nothing",
             "tcp::ipv6_works_like_ipv4",
             "tcp::shared_references_read_and_write_too",
             "tcp::vectored_reads_fill_one_buffer_after_the_other",
