@@ -845,7 +845,7 @@ pub mod short_reads {}
 ///     to: SocketAddr,
 /// ) -> io::Result<()> {
 ///     let mut events = Events::with_capacity(8);
-///     let mut runs = [SendRun::new(message).segments(1200).to(to)];
+///     let mut runs = [SendRun::new(message).segment_len(1200).to(to)];
 ///     let mut unsent = &mut runs[..];
 ///     while !unsent.is_empty() {
 ///         match socket.send_runs(batch, unsent) {
