@@ -118,7 +118,7 @@ impl Ecn {
 /// ```
 /// use litio::net::datagrams::SendRun;
 ///
-/// let run = SendRun::new(b"abcabcab").segments(3).to("127.0.0.1:7".parse().unwrap());
+/// let run = SendRun::new(b"abcabcab").segment_len(3).to("127.0.0.1:7".parse().unwrap());
 /// assert_eq!(run.count(), 3); // "abc", "abc" and "ab"
 /// ```
 #[derive(Copy, Clone, Debug)]
@@ -151,7 +151,7 @@ impl<'a> SendRun<'a> {
 
     /// Cuts the contents into datagrams of `length` bytes; the last may be shorter. 0 does not cut.
     #[must_use]
-    pub const fn segments(mut self, length: usize) -> SendRun<'a> {
+    pub const fn segment_len(mut self, length: usize) -> SendRun<'a> {
         self.segment = length;
         self
     }
@@ -257,7 +257,7 @@ impl<'a> SendRun<'a> {
     /// ```
     /// use litio::net::datagrams::SendRun;
     ///
-    /// let mut runs = [SendRun::new(b"aabbcc").segments(2), SendRun::new(b"single")];
+    /// let mut runs = [SendRun::new(b"aabbcc").segment_len(2), SendRun::new(b"single")];
     /// let mut unsent = &mut runs[..];
     /// SendRun::advance_runs(&mut unsent, 1);
     /// assert_eq!(unsent[0].count(), 2);
@@ -482,11 +482,11 @@ mod tests {
     fn run_is_cut_into_datagrams_of_one_length_and_a_shorter_last() {
         let counts = [(0, 0), (0, 5), (1, 0), (1, 1), (10, 0), (10, 3), (9, 3)];
         let counts = counts.map(|(len, segment)| {
-            let run = SendRun::new(&b"0123456789"[..len]).segments(segment);
+            let run = SendRun::new(&b"0123456789"[..len]).segment_len(segment);
             run.count()
         });
         assert_eq!(counts, [1, 1, 1, 1, 1, 4, 3]);
-        let run = SendRun::new(b"0123456789").segments(4);
+        let run = SendRun::new(b"0123456789").segment_len(4);
         let pieces = [(0, 1), (0, 2), (1, 1), (2, 1), (1, usize::MAX), (3, 9)];
         let pieces = pieces.map(|(first, count)| run.piece(first, count));
         let expected: [&[u8]; 6] = [b"0123", b"01234567", b"4567", b"89", b"456789", b""];
@@ -498,7 +498,7 @@ mod tests {
     fn advancing_takes_off_whole_runs_and_parts() {
         let mut runs = [
             SendRun::new(b""),
-            SendRun::new(b"aabbc").segments(2),
+            SendRun::new(b"aabbc").segment_len(2),
             SendRun::new(b"single"),
         ];
         let mut left = &mut runs[..];

@@ -806,6 +806,14 @@ pub mod short_reads {}
 /// | sent in runs | 1.3 | 1.0 | 0.56 | 0.43 | 0.35 | 0.29 | 0.30 |
 /// | and received in runs | 1.3 | 0.68 | 0.32 | 0.17 | 0.09 | 0.04 | 0.02 |
 ///
+/// And in runs of 64, by the means that serve; Litio adds at most 2 % to what the same system calls
+/// cost, made by hand:
+///
+/// | | `sendmmsg`, `recvmmsg` | sent in runs | and received in runs |
+/// |---|---|---|---|
+/// | 64 bytes | 0.83 | 0.29 | 0.02 |
+/// | 1,200 bytes | 0.96 | 0.35 | 0.06 |
+///
 /// **It pays** when there is something to put in runs, best from 16 datagrams on: a QUIC or RTP
 /// sender with a window to fill, a tunnel, a log shipper, a server that answers in many parts. Make
 /// runs as long as latency allows;
@@ -837,7 +845,7 @@ pub mod short_reads {}
 ///     to: SocketAddr,
 /// ) -> io::Result<()> {
 ///     let mut events = Events::with_capacity(8);
-///     let mut runs = [SendRun::new(message).segments(1200).to(to)];
+///     let mut runs = [SendRun::new(message).segment_len(1200).to(to)];
 ///     let mut unsent = &mut runs[..];
 ///     while !unsent.is_empty() {
 ///         match socket.send_runs(batch, unsent) {

@@ -381,7 +381,10 @@ impl OnLitio {
                 self.receive(count);
             }
             By::Gso | By::GsoGro => {
-                assert_eq!(self.send(&[SendRun::new(contents).segments(size)]), count);
+                assert_eq!(
+                    self.send(&[SendRun::new(contents).segment_len(size)]),
+                    count
+                );
                 self.receive(count);
             }
         }

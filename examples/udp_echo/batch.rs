@@ -27,7 +27,7 @@ pub(crate) fn serve(mut poll: Poll, mut socket: UdpSocket) -> io::Result<()> {
         match socket.recv_runs(&batch, &mut runs) {
             Ok(filled) => {
                 for run in &runs[..filled] {
-                    let answer = SendRun::new(run.contents()).segments(run.segment_len());
+                    let answer = SendRun::new(run.contents()).segment_len(run.segment_len());
                     // A UDP server whose buffers are full may drop: the peer counts it as lost.
                     match socket.send_runs(&batch, &[answer.to(run.source())]) {
                         Err(err) if err.kind() != ErrorKind::WouldBlock => {
@@ -70,7 +70,7 @@ pub(crate) fn load(options: &Options, server: SocketAddr) -> Result<(), Box<dyn 
     for second in 1..=options.seconds {
         let (before, tick) = (answered, Instant::now() + Duration::from_secs(1));
         while Instant::now() < tick {
-            let mut window = [SendRun::new(&contents).segments(size)];
+            let mut window = [SendRun::new(&contents).segment_len(size)];
             let mut unsent = &mut window[..];
             let mut under_way = 0;
             let deadline = Instant::now() + LOST_AFTER;

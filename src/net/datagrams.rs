@@ -72,7 +72,7 @@
 //!
 //! let peer = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
 //! let contents = [7; 16 * 100];
-//! let run = SendRun::new(&contents).segments(100).to(socket.local_addr()?);
+//! let run = SendRun::new(&contents).segment_len(100).to(socket.local_addr()?);
 //! assert_eq!(peer.send_runs(&Batch::new(&peer, Wanted::NOTHING)?, &[run])?, 16);
 //!
 //! // 65,535 bytes each, lest a coalesced run be cut off.

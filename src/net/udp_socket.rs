@@ -423,7 +423,7 @@ impl UdpSocket {
     /// let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
     /// let batch = Batch::new(&socket, Wanted::NOTHING)?;
     /// let mut runs = [
-    ///     SendRun::new(&[1; 3000]).segments(1200).to(here), // 1200, 1200 and 600 bytes
+    ///     SendRun::new(&[1; 3000]).segment_len(1200).to(here), // 1200, 1200 and 600 bytes
     ///     SendRun::new(b"a single one").to(there),
     /// ];
     /// let mut unsent = &mut runs[..];

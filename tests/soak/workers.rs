@@ -273,7 +273,7 @@ fn datagrams(post: &Post, servers: Servers) {
         for round in 0..20_u8 {
             let (count, len) = (1 + random.below(16), 1 + random.below(1000));
             let contents = vec![round; count * len];
-            let mut unsent = &mut [SendRun::new(&contents).segments(len).to(servers.udp)][..];
+            let mut unsent = &mut [SendRun::new(&contents).segment_len(len).to(servers.udp)][..];
             while !unsent.is_empty() {
                 let sent = now(socket.send_runs(&batch, unsent)).expect("there is room");
                 SendRun::advance_runs(&mut unsent, sent);

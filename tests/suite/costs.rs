@@ -135,7 +135,7 @@ fn a_loop_of_batches_allocates_nothing() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
     let batch = Batch::new(&socket, Wanted::COALESCED | Wanted::DESTINATION).unwrap();
     let contents = [0; 640];
-    let run = SendRun::new(&contents).segments(10);
+    let run = SendRun::new(&contents).segment_len(10);
     let run = run.to(socket.local_addr().unwrap()).ecn(Ecn::Capable0);
     let mut runs: [_; 40] = std::array::from_fn(|_| RecvRun::new(vec![0; 65_535]));
     let mut play = |rounds| {

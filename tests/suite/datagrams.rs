@@ -99,7 +99,7 @@ fn runs_arrive_whole_and_in_order() {
             ];
             for (count, len, last) in shapes {
                 let contents = numbered(count, len, last);
-                let run = SendRun::new(&contents).segments(len).to(there);
+                let run = SendRun::new(&contents).segment_len(len).to(there);
                 assert_eq!(run.count(), count);
                 assert_eq!(peer.send_runs(&peer_batch, &[run]).unwrap(), count);
                 let arrived = receive(&mut rig, &socket, &batch, count);
@@ -117,7 +117,7 @@ fn several_runs_go_with_one_call_each_to_its_place() {
     let other = UdpSocket::bind(any_v4()).unwrap();
     let (peer, peer_batch) = sender(any_v4());
     let runs = [
-        SendRun::new(b"aabbc").segments(2).to(there),
+        SendRun::new(b"aabbc").segment_len(2).to(there),
         SendRun::new(b"elsewhere").to(other.local_addr().unwrap()),
         SendRun::new(b"").to(there),
         SendRun::new(b"single").to(there),
@@ -134,7 +134,7 @@ fn connected_sockets_need_no_destination() {
     let mut rig = Rig::new();
     let (socket, batch, there) = receiver(&rig, any_v4(), Wanted::COALESCED);
     let (peer, peer_batch) = sender(any_v4());
-    let run = SendRun::new(b"aabb").segments(2);
+    let run = SendRun::new(b"aabb").segment_len(2);
     let error = peer.send_runs(&peer_batch, &[run]).unwrap_err();
     assert!(!is_would_block(&error), "{error:?}");
     peer.connect(there).unwrap();
@@ -159,7 +159,7 @@ fn receiving_nothing_would_block_and_new_datagrams_make_an_event() {
         expect_would_block(socket.recv_runs(&batch, &mut buffers::<3>()));
         rig.expect_nothing();
         let contents = vec![1; count * 10];
-        let run = SendRun::new(&contents).segments(10).to(there);
+        let run = SendRun::new(&contents).segment_len(10).to(there);
         assert_eq!(peer.send_runs(&peer_batch, &[run]).unwrap(), count);
         rig.expect(A, READABLE);
         receive(&mut rig, &socket, &batch, count);
@@ -274,7 +274,7 @@ fn metadata_travels_with_single_datagrams_and_runs() {
                 here.port(),
             );
             let (peer, peer_batch) = sender(peer_address);
-            let mut run = SendRun::new(&[1; 48]).segments(16);
+            let mut run = SendRun::new(&[1; 48]).segment_len(16);
             if is_connected {
                 peer.connect(there).unwrap();
             } else {
@@ -282,7 +282,7 @@ fn metadata_travels_with_single_datagrams_and_runs() {
             }
             run = run.ecn(Ecn::Capable1).dscp(46).hop_limit(9);
             let before = SystemTime::now() - Duration::from_secs(60);
-            for run in [run, run.segments(0)] {
+            for run in [run, run.segment_len(0)] {
                 let what = format!("{address} {peer_address} {is_connected} {run:?}");
                 assert_eq!(
                     peer.send_runs(&peer_batch, &[run]).expect(&what),
@@ -363,7 +363,7 @@ fn interface_that_is_none_is_the_systems_error() {
     for address in [Some(any_v4()), any_v6()].into_iter().flatten() {
         let (peer, batch) = sender(address);
         let run = SendRun::new(b"aabb").to(peer.local_addr().unwrap());
-        for run in [run, run.segments(2)] {
+        for run in [run, run.segment_len(2)] {
             let error = peer
                 .send_runs(&batch, &[run.interface(u32::MAX >> 1)])
                 .unwrap_err();
@@ -398,7 +398,7 @@ fn answers_come_from_the_address_that_was_asked() {
     let [run] = &runs;
     assert_eq!(run.destination(), Some(asked.ip()));
     let answer = SendRun::new(b"answer")
-        .segments(2)
+        .segment_len(2)
         .to(run.source())
         .from(run.destination().unwrap())
         .interface(run.interface().unwrap());
@@ -440,7 +440,7 @@ fn batch_of_another_socket_does_no_harm() {
     let mut rig = Rig::new();
     let (socket, _, there) = receiver(&rig, any_v4(), Wanted::NOTHING);
     let (peer, peer_batch) = sender(any_v4());
-    let run = SendRun::new(b"aabbcc").segments(2).to(there);
+    let run = SendRun::new(b"aabbcc").segment_len(2).to(there);
     assert_eq!(peer.send_runs(&peer_batch, &[run]).unwrap(), 3);
     assert_eq!(receive(&mut rig, &socket, &peer_batch, 3).len(), 3);
 }

@@ -954,7 +954,7 @@ mod tests {
         let calls = Refusing::default();
         let offload = offload(&calls, &one, Wanted::NOTHING);
         assert_eq!(offload.max_segments(), SEGMENTS_MAX);
-        let run = [SendRun::new(RUN).segments(2)];
+        let run = [SendRun::new(RUN).segment_len(2)];
         assert_eq!(send_by(&calls, one.as_fd(), &offload, &run).unwrap(), 4);
         assert_eq!(calls.take_log(), [("sendmsg", 1)]);
         assert_arrived(&other, &CUT);
@@ -968,7 +968,7 @@ mod tests {
             let calls = Refusing::default();
             let offload = offload(&calls, &one, Wanted::NOTHING);
             calls.segmented.borrow_mut().push(errno);
-            let run = [SendRun::new(RUN).segments(2)];
+            let run = [SendRun::new(RUN).segment_len(2)];
             assert_eq!(send_by(&calls, one.as_fd(), &offload, &run).unwrap(), 4);
             assert_eq!(calls.take_log(), [("sendmsg", 1), ("sendmmsg", 4)]);
             assert_arrived(&other, &CUT);
@@ -984,7 +984,7 @@ mod tests {
         let (one, other) = pair();
         let calls = Refusing::default();
         let offload = offload(&calls, &one, Wanted::NOTHING);
-        let run = [SendRun::new(RUN).segments(2)];
+        let run = [SendRun::new(RUN).segment_len(2)];
         let send = || {
             assert_eq!(send_by(&calls, one.as_fd(), &offload, &run).unwrap(), 4);
             assert_arrived(&other, &CUT);
@@ -1016,7 +1016,7 @@ mod tests {
         let (one, _other) = pair();
         let calls = Refusing::default();
         let offload = offload(&calls, &one, Wanted::NOTHING);
-        let run = [SendRun::new(RUN).segments(2).hop_limit(0)];
+        let run = [SendRun::new(RUN).segment_len(2).hop_limit(0)];
         for _ in 0..2 * REFUSALS_MAX {
             let error = send_by(&calls, one.as_fd(), &offload, &run).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
@@ -1035,7 +1035,7 @@ mod tests {
         };
         let offload = offload(&calls, &one, Wanted::NOTHING);
         assert_eq!(offload.max_segments(), 1);
-        let run = [SendRun::new(RUN).segments(2)];
+        let run = [SendRun::new(RUN).segment_len(2)];
         assert_eq!(send_by(&calls, one.as_fd(), &offload, &run).unwrap(), 4);
         let mut expected = vec![("sendmsg", 1); 4];
         expected.insert(0, ("sendmmsg", 4));

@@ -286,6 +286,9 @@ pub(crate) fn send(
     ancillary: &SendAncillary<'_>,
     to: Option<&SocketAddr>,
 ) -> io::Result<usize> {
+    // POSIX wants a buffer, if an empty one.
+    let empty = [IoSlice::new(&[])];
+    let data = if data.is_empty() { &empty } else { data };
     let address = to.map(UnixAddress::new).transpose()?;
     let mut buffer = ControlBuffer::<CONTROL>::new();
     let mut writer = ControlWriter::over(&mut buffer.bytes);
@@ -349,6 +352,13 @@ fn receive_with<const FDS: usize>(
     from: Option<&mut UnixAddress>,
 ) -> io::Result<usize> {
     *ancillary = RecvAncillary::new();
+    // POSIX wants a buffer, if an empty one.
+    let mut empty = [IoSliceMut::new(&mut [])];
+    let buffers = if buffers.is_empty() {
+        &mut empty
+    } else {
+        buffers
+    };
     let mut buffer = ControlBuffer::<CONTROL>::new();
     // Where the system closes what does not fit, let it; what it passes beyond `FDS` because
     // credentials left room is closed here.

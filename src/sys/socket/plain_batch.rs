@@ -117,7 +117,7 @@ mod tests {
         one.connect(other.local_addr().unwrap()).unwrap();
         let there = other.local_addr().unwrap();
         let sends = [
-            SendRun::new(b"aab").segments(2),
+            SendRun::new(b"aab").segment_len(2),
             SendRun::new(b"").to(there),
         ];
         assert_eq!(send(&one, &offload, &sends).unwrap(), 3);

@@ -58,7 +58,7 @@ fn receive_with(
     buffers: &mut [IoSliceMut<'_>],
     mut from: Option<&mut InetAddress>,
 ) -> io::Result<usize> {
-    // As above.
+    // POSIX wants a buffer, if an empty one.
     let mut empty = [IoSliceMut::new(&mut [])];
     let buffers = if buffers.is_empty() {
         &mut empty

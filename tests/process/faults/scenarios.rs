@@ -417,8 +417,8 @@ fn runs(steps: &mut Steps<'_>) {
     let (long, rest) = contents.split_at(1000);
     let (short, last) = rest.split_at(900);
     let mut several = [
-        SendRun::new(long).segments(100).to(to),
-        SendRun::new(short).segments(100).to(to),
+        SendRun::new(long).segment_len(100).to(to),
+        SendRun::new(short).segment_len(100).to(to),
         SendRun::new(last).to(to),
     ];
     let (single, rest) = several.split_at_mut(1);

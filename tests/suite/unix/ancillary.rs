@@ -256,6 +256,31 @@ fn datagrams_carry_descriptors_and_say_where_they_come_from() {
     assert_closed(&mut senders);
 }
 
+/// As a stream cannot: there they belong to a byte.
+#[test]
+fn a_descriptor_may_travel_alone_in_a_datagram() {
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    let (fds, mut senders) = numbered_pipes(1);
+    {
+        let fds = borrowed(&fds);
+        let ancillary = SendAncillary::new().fds(&fds);
+        assert_eq!(ours.send_message(&[], &ancillary).unwrap(), 0);
+        assert_eq!(ours.send_message(&[], &ancillary).unwrap(), 0);
+    }
+    drop(fds);
+    let mut ancillary = RecvAncillary::<1>::new();
+    let mut buffer = [0; 4];
+    let mut buffers = [IoSliceMut::new(&mut buffer)];
+    for count in [0, 1] {
+        let received = theirs.recv_message(&mut buffers[..count], &mut ancillary);
+        assert_eq!(received.unwrap(), 0);
+        assert_eq!(ancillary.fd_count(), 1);
+    }
+    assert_eq!(number_of(ancillary.take_fd().unwrap()), 0);
+    expect_would_block(theirs.recv_message(&mut buffers, &mut ancillary));
+    assert_closed(&mut senders);
+}
+
 #[test]
 fn peers_have_credentials() {
     let own = Credentials::own();

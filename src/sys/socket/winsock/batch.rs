@@ -921,7 +921,7 @@ mod tests {
         let calls = Able::default();
         let offload = Offload::with(&calls, &one, Wanted::NOTHING).unwrap();
         assert_eq!(offload.max_segments(), SEGMENTS_MAX);
-        let run = [SendRun::new(RUN).segments(2)];
+        let run = [SendRun::new(RUN).segment_len(2)];
         assert_eq!(send_by(&calls, &one, &offload, &run).unwrap(), 4);
         assert_eq!(calls.log.take(), [(7, vec![UDP_SEND_MSG_SIZE])]);
         assert_arrived(&other, &CUT);
@@ -934,7 +934,7 @@ mod tests {
             let calls = Able::default();
             let offload = Offload::with(&calls, &one, Wanted::NOTHING).unwrap();
             calls.segmented.borrow_mut().push(code);
-            let run = [SendRun::new(RUN).segments(2)];
+            let run = [SendRun::new(RUN).segment_len(2)];
             assert_eq!(send_by(&calls, &one, &offload, &run).unwrap(), 4);
             let mut expected = vec![(7, vec![UDP_SEND_MSG_SIZE])];
             expected.extend(CUT.map(|datagram| (datagram.len(), vec![])));
@@ -949,7 +949,7 @@ mod tests {
         let (one, other) = pair();
         let calls = Able::default();
         let offload = Offload::with(&calls, &one, Wanted::NOTHING).unwrap();
-        let run = [SendRun::new(RUN).segments(2)];
+        let run = [SendRun::new(RUN).segment_len(2)];
         let send = |code| {
             calls.segmented.borrow_mut().push(code);
             assert_eq!(send_by(&calls, &one, &offload, &run).unwrap(), 4);
@@ -976,7 +976,7 @@ mod tests {
         let calls = Able::default();
         let offload = Offload::with(&calls, &one, Wanted::NOTHING).unwrap();
         let large = vec![0; 140_000];
-        let run = [SendRun::new(&large).segments(70_000)];
+        let run = [SendRun::new(&large).segment_len(70_000)];
         for _ in 0..2 * REFUSALS_MAX {
             assert!(send_by(&calls, &one, &offload, &run).is_err());
         }
