@@ -81,10 +81,12 @@ pub(crate) fn wine10(context: &Context) -> Result<Note, Stop> {
             .run()
             .map_err(|stop| Stop::missing(stop.to_string()))?;
     }
-    // The same paths inside as outside. The mounts are gone with the process that needed them.
+    // The same paths inside as outside. The mounts are gone with the process that needed them. What cargo says of
+    // libraries is of those outside; and Wine 10 falls over a folder for temporary files that is not its own.
     let root = context.root.display();
     let script = format!(
         "#!/bin/sh\nexec unshare --mount --map-root-user sh -c '\n\
+         unset LD_LIBRARY_PATH TMPDIR\n\
          cd / && for place in /proc /dev \"{root}\"; do\n\
          mkdir -p \"{new}$place\" && mount --rbind \"$place\" \"{new}$place\" || exit 125\n\
          done\n\
@@ -138,11 +140,16 @@ impl Wine {
     /// The suites, the examples of the documentation, and the programs in `examples/`.
     fn run_all(&self, context: &Context) -> Result<Note, Stop> {
         toolchain::ensure_targets(context, &[TRIPLE])?;
+        // rustdoc makes its programs there; a Wine in a folder sees nothing outside of ours.
+        let temporary = context.target_dir("tmp");
+        fs::create_dir_all(&temporary).map_err(|error| Stop::failed(error.to_string()))?;
         let run = |tests: Command| {
-            self.under(tests.args(["--target", TRIPLE])).env(
-                "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER",
-                self.command.as_os_str(),
-            )
+            self.under(tests.args(["--target", TRIPLE]))
+                .env("TMPDIR", temporary.as_os_str())
+                .env(
+                    "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER",
+                    self.command.as_os_str(),
+                )
         };
         let place = Place {
             step: self.step,
