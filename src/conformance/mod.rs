@@ -100,6 +100,7 @@ macro_rules! conformance {
                 deregister_during_a_poll_takes_effect
                 dropping_a_source_during_a_poll_takes_effect
                 sources_registered_by_many_threads_are_all_reported
+                an_object_replaced_while_registered_panics_in_debug_builds
             }
             tests! { $backend, timeouts:
                 a_timeout_never_ends_early
