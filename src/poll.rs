@@ -375,6 +375,10 @@ impl<B: Backend> Reactor<B> {
         let spin = Duration::from_nanos(self.spin_nanos);
         let budget = patience.left.map_or(spin, |left| left.min(spin));
         loop {
+            // For the first waker of all finds the poller asleep, until it is told otherwise.
+            if self.hub.wakes.approach().is_attended() {
+                self.hub.wakes.ends_sleep_unwoken();
+            }
             let outcome = self.another_turn(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
                 return self.go_on(events, patience, outcome);

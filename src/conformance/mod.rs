@@ -118,6 +118,7 @@ macro_rules! conformance {
                 a_late_knock_neither_shortens_nor_restarts_the_timeout
                 a_knock_ends_the_select_that_runs_or_the_next_one
                 a_spinning_poller_reports_events_and_wakes
+                a_spinning_poller_is_not_knocked
             }
             tests! { $backend, modes:
                 a_level_triggered_source_is_reported_by_every_poll
