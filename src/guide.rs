@@ -18,8 +18,9 @@
 //! 10. [Short reads](short_reads): how to spare the call that only says `WouldBlock`.
 //! 11. [Datagrams](datagrams): many UDP datagrams per call, and when it pays.
 //! 12. [Scaling out](scaling_out): when one thread, or one machine, is no longer enough.
-//! 13. [Portability](portability): what differs from system to system.
-//! 14. [Coming from mio](migrating).
+//! 13. [Diagnostics](diagnostics): counters, and a checker that finds the classic mistakes.
+//! 14. [Portability](portability): what differs from system to system.
+//! 15. [Coming from mio](migrating).
 //!
 //! Whole programs are in the repository's `examples/`: `quickstart`, `tcp_echo`, `udp_echo`,
 //! `unix_chat`, `custom_source`, `thread_per_core`, `pass_listener`.
@@ -997,6 +998,226 @@ pub mod datagrams {}
 /// it can be told to finish (close the listener, let connections end, then leave), and it keeps
 /// nothing about a client that another machine could not find again.
 pub mod scaling_out {}
+
+/// Diagnostics: see what a poller does, and have the classic mistakes found.
+///
+/// Two tools, both off by default and free then:
+///
+/// | | answers | in | turned on by |
+/// |---|---|---|---|
+/// | [`Counters`](crate::diagnostics::Counters) | what does the poller do all day? | every build | [`Registry::set_counting`](crate::Registry::set_counting), while it runs |
+/// | [`Checker`](crate::diagnostics::Checker) | which source is it, and where was it registered? | debug builds | [`Poll::set_checker`](crate::Poll::set_checker), or `LITIO_CHECK=report` in the environment |
+///
+/// # A processor that is busy for nothing
+///
+/// A server that takes a whole processor while nobody talks to it calls `poll` too often. The
+/// counters tell whether it does, and their proportion tells why: many `empty_polls` mean timeouts
+/// that are too short; many `events` of idle sources mean a level that nobody satisfies; many
+/// `wakes` mean a waker that wakes for nothing.
+///
+/// Here the time until a timer is due is turned into whole milliseconds, rounded down, so that
+/// `poll` is asked not to wait at all during the last one:
+///
+/// ```
+/// use litio::diagnostics::Counting;
+/// use litio::{Events, Poll};
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// poll.registry().set_counting(Counting::On);
+///
+/// for _ in 0..20 {
+///     let deadline = Instant::now() + Duration::from_micros(1_500);
+///     while Instant::now() < deadline {
+///         let left = deadline.saturating_duration_since(Instant::now());
+///         let ms = left.as_millis() as u64; // the bug
+///         poll.poll(&mut events, Some(Duration::from_millis(ms)))?;
+///     }
+/// }
+/// let counters = poll.registry().counters();
+/// assert!(counters.empty_polls > 40, "for twenty timers: {counters:?}");
+///
+/// // As it should be: `poll` never rounds a timeout down.
+/// for _ in 0..20 {
+///     poll.poll_until(&mut events, Instant::now() + Duration::from_micros(1_500))?;
+/// }
+/// assert!(poll.registry().counters().since(&counters).empty_polls <= 40);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `registry().try_clone()` goes to the thread that serves a status page: it can turn counting on,
+/// look twice and turn it off again, while the poller polls.
+///
+/// # A connection that hangs
+///
+/// After an event this program receives one datagram, and waits for the next event. When two have
+/// come together, the second stays where it is, and on some systems everything that comes after it:
+/// see [draining]. The checker waits for its *patience* to end, and says whose socket it is.
+///
+/// ```
+/// use litio::diagnostics::{Checker, Mistake};
+/// use litio::net::UdpSocket;
+/// use litio::{Events, Interest, Poll, Token};
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut poll = Poll::new()?;
+/// let mut events = Events::with_capacity(8);
+/// let (sender, findings) = mpsc::channel();
+/// let checker = Checker::new(move |finding| {
+///     eprintln!("{finding}");
+///     let _ = sender.send(finding.clone());
+/// });
+/// let is_checked = poll.set_checker(checker.patience(Duration::from_millis(10)));
+///
+/// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// poll.registry().register(&mut socket, Token(7), Interest::READABLE)?;
+/// let place = line!() - 1;
+/// socket.send_to(b"one", socket.local_addr()?)?;
+/// socket.send_to(b"two", socket.local_addr()?)?;
+///
+/// poll.poll(&mut events, None)?;
+/// assert_eq!(socket.recv(&mut [0; 16])?, 3); // the bug: once, not until it would block
+/// poll.poll(&mut events, Some(Duration::from_millis(50)))?;
+///
+/// if is_checked {
+///     let finding = findings.try_recv().expect("it is found while `poll` waits");
+///     assert_eq!((finding.mistake(), finding.token()), (Mistake::Undrained, Token(7)));
+///     assert_eq!(finding.registered_at().line(), place);
+/// }
+///
+/// // As it should be. Nothing is found, however long it waits.
+/// while socket.recv(&mut [0; 16]).is_ok() {}
+/// poll.poll(&mut events, Some(Duration::from_millis(50)))?;
+/// assert!(findings.try_recv().is_err());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A program that leaves bytes in a socket on purpose, because it has no room for them, is told of
+/// it too. Give the checker more patience than such a pause lasts, or reregister without
+/// `READABLE` for the time: then nothing is missed and nothing reported.
+///
+/// # A loop that spins
+///
+/// A socket is writable nearly always. Registered for that with [`level`](crate::Interest::level)
+/// and nothing to write, it makes every `poll` return at once:
+///
+/// ```
+/// # use litio::diagnostics::{Checker, Mistake};
+/// # use litio::net::UdpSocket;
+/// # use litio::{Events, Interest, Poll, Token};
+/// # use std::sync::mpsc;
+/// # fn main() -> std::io::Result<()> {
+/// # let mut poll = Poll::new()?;
+/// # let mut events = Events::with_capacity(8);
+/// # let (sender, findings) = mpsc::channel();
+/// # let is_checked = poll.set_checker(Checker::new(move |finding| {
+/// #     let _ = sender.send(finding.clone());
+/// # }));
+/// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// let interest = Interest::READABLE | Interest::WRITABLE.level(); // the bug
+/// poll.registry().register(&mut socket, Token(7), interest)?;
+/// for _ in 0..300 {
+///     poll.poll(&mut events, None)?; // does not sleep
+///     for event in &events {
+///         while event.is_readable() && socket.recv(&mut [0; 16]).is_ok() {}
+///     }
+/// }
+/// if is_checked {
+///     assert_eq!(findings.try_recv().unwrap().mistake(), Mistake::Spinning);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The same is found of a stream that is read again and again at its end, and of a listener whose
+/// `accept` fails because descriptors have run out: what counts is whether an operation gets
+/// anywhere.
+///
+/// # Events from nowhere
+///
+/// A descriptor that was duplicated outlives the source, and epoll goes on reporting it, under a
+/// token that the program may have given to somebody else by then:
+///
+/// ```
+/// # #[cfg(unix)] fn main() -> std::io::Result<()> {
+/// # use litio::diagnostics::{Checker, Mistake};
+/// # use litio::net::UnixStream;
+/// # use litio::{Events, Interest, Poll, Token};
+/// # use std::io::Write;
+/// # use std::os::fd::AsFd;
+/// # use std::sync::mpsc;
+/// # use std::time::Duration;
+/// # let mut poll = Poll::new()?;
+/// # let mut events = Events::with_capacity(8);
+/// # let (sender, findings) = mpsc::channel();
+/// # let is_checked = poll.set_checker(Checker::new(move |finding| {
+/// #     let _ = sender.send(finding.clone());
+/// # }));
+/// let (mut ours, mut theirs) = UnixStream::pair()?;
+/// poll.registry().register(&mut ours, Token(7), Interest::READABLE)?;
+/// let duplicate = ours.as_fd().try_clone_to_owned()?;
+/// drop(ours); // the bug: not deregistered
+///
+/// theirs.write_all(b"anybody there?")?;
+/// poll.poll(&mut events, Some(Duration::from_millis(50)))?;
+/// let found: Vec<_> = findings.try_iter().map(|finding| finding.mistake()).collect();
+/// if is_checked && !events.is_empty() {
+///     // The first when `poll` began, the second when the event came.
+///     assert_eq!(found, [Mistake::Leaked, Mistake::Gone]);
+/// }
+/// # drop(duplicate);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(unix))] fn main() {}
+/// ```
+///
+/// # Registered twice, registered elsewhere
+///
+/// `register` refuses both, but an error that is thrown away is not seen, and it does not say who
+/// came first. The checker does:
+///
+/// ```
+/// # use litio::diagnostics::{Checker, Mistake};
+/// # use litio::net::UdpSocket;
+/// # use litio::{Interest, Poll, Token};
+/// # use std::sync::mpsc;
+/// # fn main() -> std::io::Result<()> {
+/// # let mut poll = Poll::new()?;
+/// # let (sender, findings) = mpsc::channel();
+/// # let is_checked = poll.set_checker(Checker::new(move |finding| {
+/// #     let _ = sender.send(finding.clone());
+/// # }));
+/// let other = Poll::new()?;
+/// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+/// poll.registry().register(&mut socket, Token(7), Interest::READABLE)?;
+///
+/// // The bug: the socket was handed to another thread's `Poll` and is still registered with ours.
+/// let _ = other.registry().register(&mut socket, Token(1), Interest::READABLE);
+/// let called = line!() - 1;
+///
+/// if is_checked {
+///     let finding = findings.try_recv().unwrap();
+///     assert_eq!(finding.mistake(), Mistake::RegisteredElsewhere);
+///     assert_eq!(finding.called_at().map(|place| place.line()), Some(called));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # A whole program
+///
+/// `LITIO_CHECK=report` in the environment of a debug build gives every `Poll` a checker that
+/// prints to the standard error output, also where a runtime owns the `Poll`;
+/// `LITIO_CHECK=panic cargo test` makes tests fail of it. A runtime that keeps readiness for its
+/// tasks, as tokio does, drains a socket when the task gets to it: give it patience,
+/// `LITIO_CHECK=report,10000` (milliseconds).
+pub mod diagnostics {}
 
 /// Portability: what differs from system to system.
 ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use crate::checker::Watch;
 use crate::interest::Interest;
 use crate::registry::{Hub, Registry, Source};
 use crate::sys::handle::{AsRawSource, raw_source};
@@ -78,7 +79,8 @@ impl<T> IoSource<T> {
     }
 
     /// The object, to be changed. See [`get`](IoSource::get). Replacing it while it is registered
-    /// is a mistake: the registration belongs to the old one.
+    /// is a mistake: the registration belongs to the old one. (Debug builds panic when such a
+    /// source is reregistered or deregistered.)
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.0.inner
     }
@@ -197,6 +199,8 @@ pub(crate) struct Attached<B: Backend, T> {
     // First, so that it is dropped first: a tracked registration ends before the object closes.
     registration: B::Registration,
     pub(crate) inner: T,
+    // Last, so that it calls the source gone when the object has closed. Empty in release builds.
+    watch: Watch,
 }
 
 impl<B: Backend, T> Attached<B, T> {
@@ -204,6 +208,7 @@ impl<B: Backend, T> Attached<B, T> {
         Attached {
             registration: B::Registration::default(),
             inner,
+            watch: Watch::new(),
         }
     }
 
@@ -211,13 +216,26 @@ impl<B: Backend, T> Attached<B, T> {
         let Attached {
             registration,
             inner,
+            watch,
         } = self;
         drop(registration);
+        watch.given_away();
         inner
     }
 
     #[inline]
     pub(crate) fn do_io<R>(
+        &self,
+        interest: Interest,
+        operation: impl FnOnce(&T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let result = self.rearming(interest, operation);
+        self.watch.operated(interest, &result);
+        result
+    }
+
+    #[inline]
+    fn rearming<R>(
         &self,
         interest: Interest,
         operation: impl FnOnce(&T) -> io::Result<R>,
@@ -240,7 +258,8 @@ impl<B: Backend, T> Attached<B, T> {
         asked: usize,
         operation: impl FnOnce(&T) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        let result = self.do_io(interest, operation);
+        let result = self.rearming(interest, operation);
+        self.watch.transferred(interest, asked, &result);
         if B::Registration::REARMS {
             if let Ok(done) = result {
                 if 0 < done && done < asked {
@@ -255,6 +274,7 @@ impl<B: Backend, T> Attached<B, T> {
 
     #[inline]
     pub(crate) fn rearm(&self, interest: Interest) -> io::Result<()> {
+        self.watch.blocked(interest);
         self.registration.rearm(interest)
     }
 }
@@ -266,8 +286,14 @@ impl<B: Backend, T: AsRawSource> Attached<B, T> {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.registration
-            .register(&hub.selector, raw_source(&self.inner), token, interest)
+        hub.watcher.announce(token);
+        let source = raw_source(&self.inner);
+        let result = self
+            .registration
+            .register(&hub.selector, source, token, interest);
+        self.watch
+            .registered(&hub.watcher, source, token, interest, &result);
+        result
     }
 
     pub(crate) fn reregister(
@@ -276,12 +302,20 @@ impl<B: Backend, T: AsRawSource> Attached<B, T> {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        self.registration
-            .reregister(&hub.selector, raw_source(&self.inner), token, interest)
+        hub.watcher.announce(token);
+        let source = raw_source(&self.inner);
+        let result = self
+            .registration
+            .reregister(&hub.selector, source, token, interest);
+        self.watch
+            .reregistered(&hub.watcher, source, token, interest, &result);
+        result
     }
 
     pub(crate) fn deregister(&mut self, hub: &Hub<B>) -> io::Result<()> {
-        self.registration
-            .deregister(&hub.selector, raw_source(&self.inner))
+        let source = raw_source(&self.inner);
+        let result = self.registration.deregister(&hub.selector, source);
+        self.watch.deregistered(&hub.watcher, &result);
+        result
     }
 }

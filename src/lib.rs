@@ -54,14 +54,16 @@
 #[macro_use]
 mod trace;
 
-// Under loom the wakes work only inside of a model.
 mod busy_poll;
+mod checker;
+// Under loom the wakes work only inside of a model.
 #[cfg(all(test, not(litio_loom)))]
 mod conformance;
 /// For the targets in `fuzz/`, which alone set this cfg.
 #[cfg(all(fuzzing, not(test)))]
 #[doc(hidden)]
 pub mod conformance;
+mod counters;
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagram;
 mod events;
@@ -102,6 +104,21 @@ pub mod event {
     pub use crate::events::{Event, Events, Iter};
     pub use crate::readiness::Readiness;
     pub use crate::registry::Source;
+}
+
+/// What a [`Poll`] does, and what a program does wrong with it: counters and a checker.
+///
+/// Both are off by default and cost nothing then; the guide has [a chapter](guide::diagnostics) on
+/// how they find bugs.
+///
+/// - [`Counters`](diagnostics::Counters): polls, events, wakes and time, for any build. Turned on
+///   by [`Registry::set_counting`], read by [`Registry::counters`], by any thread at any time.
+/// - [`Checker`](diagnostics::Checker): reports sources that are not drained, loops that spin and
+///   the like, with token and place in the program, in debug builds. Turned on by
+///   [`Poll::set_checker`], or for a whole program by `LITIO_CHECK=report` in its environment.
+pub mod diagnostics {
+    pub use crate::checker::{Checker, Finding, Mistake};
+    pub use crate::counters::{Counters, Counting};
 }
 
 /// The features of the crate.

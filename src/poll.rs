@@ -1,11 +1,14 @@
 //! Polling: one `select` of the system with wakes, timeouts and a spin budget around it.
 
+mod observed;
+
 use std::fmt;
 use std::hint;
 use std::io;
 use std::time::{Duration, Instant};
 
 use crate::busy_poll::BusyPoll;
+use crate::checker::Checker;
 use crate::events::Events;
 use crate::registry::{Hub, Registry};
 use crate::sys::selector::{Backend, Knocked, Serving};
@@ -219,6 +222,30 @@ impl Poll {
     pub fn set_busy_poll(&self, busy: BusyPoll) -> io::Result<()> {
         self.reactor.hub.selector.set_busy_poll(busy)
     }
+
+    /// Has the program checked for the classic mistakes of polling: edges that are not drained,
+    /// loops that spin, events of sources that are gone, registrations that are made twice. See
+    /// [`Checker`].
+    ///
+    /// True if it is checked now. False in release builds, which do not check anything. The sources
+    /// that were registered before are not checked; a checker that was there before is replaced.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::diagnostics::Checker;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut poll = litio::Poll::new()?;
+    /// if !poll.set_checker(Checker::new(|finding| panic!("{finding}"))) {
+    ///     eprintln!("a release build: not checked");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_checker(&mut self, checker: Checker) -> bool {
+        self.reactor.hub.set_checker(checker)
+    }
 }
 
 impl fmt::Debug for Poll {
@@ -268,7 +295,7 @@ impl<B: Backend> Reactor<B> {
         events.clear();
         let wakes = &self.hub.wakes;
         let approach = wakes.approach();
-        if approach.pending() as u64 | self.spin_nanos != 0 || events.capacity() == 0 {
+        if approach.obstacles() as u64 | self.spin_nanos != 0 || events.capacity() == 0 {
             return self.poll_in_turns(events, timeout);
         }
         // Nobody can wake it, or it will not sleep, else it says so.
@@ -286,6 +313,9 @@ impl<B: Backend> Reactor<B> {
 
     /// A poll that may need several calls of `select`.
     fn poll_in_turns(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+        if self.hub.wakes.is_observed() {
+            return self.poll_observed(events, timeout);
+        }
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
@@ -345,6 +375,10 @@ impl<B: Backend> Reactor<B> {
         let spin = Duration::from_nanos(self.spin_nanos);
         let budget = patience.left.map_or(spin, |left| left.min(spin));
         loop {
+            // For the first waker of all finds the poller asleep, until it is told otherwise.
+            if self.hub.wakes.approach().is_attended() {
+                self.hub.wakes.ends_sleep_unwoken();
+            }
             let outcome = self.another_turn(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
                 return self.go_on(events, patience, outcome);
@@ -410,7 +444,7 @@ impl<B: Backend> Reactor<B> {
         }
         match result? {
             // The wake behind the knock was delivered before, or its waker is gone.
-            Knocked::Yes if events.is_empty() => Ok(Outcome::Roused),
+            Knocked::Yes if events.is_empty() => Ok(self.roused()),
             _ => Ok(Outcome::Done),
         }
     }

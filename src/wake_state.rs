@@ -6,8 +6,9 @@
 //! answers whether to knock, and the caller does.
 //!
 //! ```text
-//! bit   BITS-1   BITS-2   BITS-3   BITS-4   BITS-5     BITS-6 … 0
-//!       ASLEEP   HANDED   RETRY    ENABLED  OVERFLOW   one bit for each of the first wakers
+//! bit   BITS-1  BITS-2  BITS-3  BITS-4   BITS-5   BITS-6   BITS-7    BITS-8 … 0
+//!       ASLEEP  HANDED  RETRY   ENABLED  COUNTED  CHECKED  OVERFLOW  one bit for each of the
+//!                                                                    first wakers
 //! ```
 //!
 //! * `ASLEEP`: the poller may be in a `select` that blocks. Set from the beginning, so that a
@@ -17,6 +18,9 @@
 //!   sleeps: every first wake knocks.
 //! * `ENABLED`: a waker exists or has existed, so the poller clears `ASLEEP` when it returns.
 //! * `RETRY`: a knock failed. The next wake knocks, whatever is pending.
+//! * `COUNTED`: polls and wakes are counted. `CHECKED`: the program is checked for mistakes. Either
+//!   makes polls take the long way, as a pending wake does: the same test finds them, so that they
+//!   cost nothing while they are not set.
 //! * `OVERFLOW`: a waker of a chunk behind the word has its bit set there.
 //!
 //! # Why one word, and why the fences
@@ -38,25 +42,30 @@ use loom::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(not(all(test, litio_loom)))]
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
+use crate::counters::{Counting, Tally};
 use crate::events::{Event, Room};
 use crate::readiness::Readiness;
 use crate::token::Token;
 
-/// So many of the highest bits are no wakes.
+/// So many of the highest bits leave a poll as it is; all others make it take the long way.
 const STATES: u32 = 4;
 const ASLEEP: usize = 1 << (usize::BITS - 1);
 const HANDED: usize = 1 << (usize::BITS - 2);
 const RETRY: usize = 1 << (usize::BITS - 3);
 const ENABLED: usize = 1 << (usize::BITS - STATES);
-const OVERFLOW: usize = 1 << (usize::BITS - 5);
+const COUNTED: usize = 1 << (usize::BITS - 5);
+const CHECKED: usize = 1 << (usize::BITS - 6);
+const OVERFLOW: usize = 1 << (usize::BITS - 7);
 /// Wakers in the word itself, and in each chunk behind it. Few under loom, so that chunks are
 /// explored as well.
 const SLOTS: usize = if cfg!(all(test, litio_loom)) {
     2
 } else {
-    usize::BITS as usize - 5
+    usize::BITS as usize - 7
 };
 const WAKES: usize = OVERFLOW | ((1 << SLOTS) - 1);
+/// The bits that say that somebody wants to know of each poll.
+const OBSERVED: usize = COUNTED | CHECKED;
 
 /// The wakes of one poller. See the module's page.
 #[derive(Debug)]
@@ -64,6 +73,8 @@ pub(crate) struct WakeState {
     word: AtomicUsize,
     slots: Slots,
     overflow: OnceLock<Box<Chunk>>,
+    /// What was counted while `COUNTED` was set.
+    pub(crate) tally: Tally,
 }
 
 /// A waker's place; given back with [`WakeState::remove`].
@@ -75,9 +86,9 @@ pub(crate) struct Slot(usize);
 pub(crate) struct Approach(usize);
 
 impl Approach {
-    /// Zero if no wake is pending.
+    /// Zero if no wake is pending and nobody observes the poller.
     #[inline]
-    pub(crate) fn pending(self) -> usize {
+    pub(crate) fn obstacles(self) -> usize {
         self.0 << STATES
     }
 
@@ -120,7 +131,46 @@ impl WakeState {
             word: AtomicUsize::new(ASLEEP),
             slots: Slots::new(),
             overflow: OnceLock::new(),
+            tally: Tally::default(),
         }
+    }
+
+    // For observers
+
+    /// Chooses what is counted.
+    pub(crate) fn set_counting(&self, counting: Counting) {
+        self.tally.set_timed(counting == Counting::WithTime);
+        match counting {
+            Counting::Off => self.word.fetch_and(!COUNTED, Ordering::AcqRel),
+            Counting::On | Counting::WithTime => self.word.fetch_or(COUNTED, Ordering::AcqRel),
+        };
+    }
+
+    /// The program is checked for mistakes from now on.
+    pub(crate) fn set_checked(&self) {
+        self.word.fetch_or(CHECKED, Ordering::AcqRel);
+    }
+
+    #[inline]
+    pub(crate) fn is_counted(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & COUNTED != 0
+    }
+
+    /// True if polls are counted or checked.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & OBSERVED != 0
+    }
+
+    /// True if a waker has this token.
+    pub(crate) fn has_token(&self, token: Token) -> bool {
+        let mut place = &self.overflow;
+        let mut has_token = self.slots.has_token(token);
+        while let Some(chunk) = place.get() {
+            has_token |= chunk.slots.has_token(token);
+            place = &chunk.next;
+        }
+        has_token
     }
 
     // For wakers
@@ -165,6 +215,14 @@ impl WakeState {
     /// No lock, no allocation: safe to call in a signal handler.
     #[inline]
     pub(crate) fn wake(&self, slot: &Slot) -> bool {
+        if slot.0 < SLOTS {
+            return self.wake_word(1 << slot.0);
+        }
+        self.wake_in_chunk(slot)
+    }
+
+    #[cold]
+    fn wake_in_chunk(&self, slot: &Slot) -> bool {
         let bit = 1 << (slot.0 % SLOTS);
         let Some(chunk) = self.chunk(slot) else {
             return self.wake_word(bit);
@@ -180,15 +238,26 @@ impl WakeState {
         // Pairs with the fence in `deliver`: if the bit is still set below, the poller that is
         // going to clear it will see everything written before.
         fence(Ordering::SeqCst);
-        if self.word.load(Ordering::Relaxed) & (bit | RETRY) == bit {
+        if self.word.load(Ordering::Relaxed) & (bit | RETRY | COUNTED) == bit {
             return false;
         }
         let old = self.word.fetch_or(bit, Ordering::AcqRel);
+        if old & (RETRY | COUNTED) != 0 {
+            return self.wake_with_a_remark(old);
+        }
+        needs_knock(old)
+    }
+
+    #[cold]
+    fn wake_with_a_remark(&self, old: usize) -> bool {
+        let must_knock = old & RETRY != 0 || needs_knock(old);
         if old & RETRY != 0 {
             self.word.fetch_and(!RETRY, Ordering::AcqRel);
-            return true;
         }
-        old & WAKES == 0 && old & (ASLEEP | HANDED) != 0
+        if old & COUNTED != 0 {
+            self.tally.wake(must_knock);
+        }
+        must_knock
     }
 
     /// Remembers that a knock was owed and could not be made: the next wake makes it.
@@ -381,6 +450,12 @@ impl Slots {
         }
     }
 
+    fn has_token(&self, token: Token) -> bool {
+        let used = self.used.load(Ordering::Acquire);
+        let mut slots = (0..SLOTS).filter(|slot| used & 1 << slot != 0);
+        slots.any(|slot| self.tokens[slot].load(Ordering::Relaxed) == token.0)
+    }
+
     /// Makes an event of each bit of `taken` whose waker still exists.
     fn deliver(&self, taken: usize, room: &mut Room<'_>) {
         let mut left = taken & self.used.load(Ordering::Acquire);
@@ -391,6 +466,12 @@ impl Slots {
             room.push(Event::new(token, Readiness::READABLE));
         }
     }
+}
+
+/// Whether the wake that has found this word must knock.
+#[inline]
+fn needs_knock(old: usize) -> bool {
+    old & WAKES == 0 && old & (ASLEEP | HANDED) != 0
 }
 
 /// The lowest `n` bits that are set in `bits`.
@@ -685,7 +766,7 @@ mod loom_tests {
             let mut is_ready = true;
             while seen != [2, 1] {
                 let approach = world.wakes.approach();
-                if approach.pending() == 0 && world.wakes.announce_sleep_at(approach) {
+                if approach.obstacles() == 0 && world.wakes.announce_sleep_at(approach) {
                     if !std::mem::take(&mut is_ready) {
                         world.kernel.sleep();
                     }

@@ -82,7 +82,9 @@ impl Waker {
     /// Wakes the poller.
     ///
     /// Takes no lock and allocates nothing: it may be called in a signal handler, and it leaves
-    /// `errno` as it was unless it fails.
+    /// `errno` as it was unless it fails. (Where a pipe interrupts the poller, on NetBSD before 10,
+    /// OpenBSD and Unixes with poll(2) and no eventfd, a wake that finds the pipe full changes
+    /// `errno` all the same: after thousands that were not looked at.)
     ///
     /// # Errors
     ///

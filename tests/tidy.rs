@@ -17,14 +17,14 @@ use std::{fmt, fs};
 /// not know each other.
 const FLOORS: &[&[&str]] = &[
     &["trace"],
-    &["token", "interest", "readiness", "busy_poll"],
+    &["token", "interest", "readiness", "busy_poll", "counters"],
     &["raw_event"],
     &["events", "datagram"],
     &["wake_state"],
     // Only what every part of `sys` calls; its parts are rooms of their own.
     &["sys"],
     &["sys::handle"],
-    &["sys::selector", "sys::socket"],
+    &["sys::selector", "sys::socket", "checker"],
     &["registry"],
     &["poll", "io_source", "waker"],
     &["net"],

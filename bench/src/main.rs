@@ -8,6 +8,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("the suite holds everything against epoll: it runs on Linux");
 
+mod calls;
 mod charts;
 mod connections;
 mod counts;
@@ -71,6 +72,8 @@ enum Command {
     /// Holds idle connections in a process of its own: what `tcp` and `connections` start.
     #[command(hide = true)]
     Hold(connections::Hold),
+    /// Single calls in a loop: what `cargo xtask step instructions` runs under callgrind.
+    Calls(calls::Calls),
     /// Echoes in turns: what `instructions` and `system-calls` run.
     Echo(counts::Echo),
 }
@@ -102,6 +105,7 @@ fn main() -> io::Result<()> {
         Some(Command::Render(output)) => Report::read(&output)?.write(&output),
         Some(Command::Serve(serve)) => match server::run(&serve)? {},
         Some(Command::Hold(hold)) => match connections::hold(&hold)? {},
+        Some(Command::Calls(calls)) => calls::run(&calls),
         Some(Command::Echo(echo)) => counts::echo(&echo),
     }
 }

@@ -19,6 +19,7 @@
 #![cfg_attr(fuzzing, allow(dead_code, unused_imports, unused_macros))]
 
 mod closing;
+mod diagnostics;
 mod dropping;
 mod expected;
 mod model;
@@ -100,6 +101,7 @@ macro_rules! conformance {
                 deregister_during_a_poll_takes_effect
                 dropping_a_source_during_a_poll_takes_effect
                 sources_registered_by_many_threads_are_all_reported
+                an_object_replaced_while_registered_panics_in_debug_builds
             }
             tests! { $backend, timeouts:
                 a_timeout_never_ends_early
@@ -116,6 +118,7 @@ macro_rules! conformance {
                 a_late_knock_neither_shortens_nor_restarts_the_timeout
                 a_knock_ends_the_select_that_runs_or_the_next_one
                 a_spinning_poller_reports_events_and_wakes
+                a_spinning_poller_is_not_knocked
             }
             tests! { $backend, modes:
                 a_level_triggered_source_is_reported_by_every_poll
@@ -195,6 +198,25 @@ macro_rules! conformance {
                 no_wake_is_lost_when_they_take_turns
                 a_storm_of_wakes_loses_none
                 no_wake_is_lost_while_sources_are_registered
+            }
+            tests! { $backend, diagnostics:
+                polls_are_counted_by_how_they_end
+                nothing_is_counted_unless_asked_for
+                the_time_that_polls_wait_is_measured_on_request
+                an_edge_that_is_not_drained_is_found_once
+                what_was_drained_reregistered_or_removed_is_not_found
+                what_is_not_an_edge_need_not_be_drained
+                a_poll_that_spins_is_found
+                a_poll_that_spins_at_the_end_of_a_stream_is_found
+                a_busy_poll_that_gets_somewhere_is_not_found
+                registering_twice_is_found_with_both_places
+                registering_elsewhere_is_found
+                @no_wasi "nothing knocks, and no second thread"
+                wakes_are_counted_with_those_that_knocked
+                stale_knocks_are_counted
+                counting_may_begin_while_the_poller_sleeps
+                a_program_that_woke_itself_has_not_forgotten
+                tokens_that_are_shared_accuse_nobody
             }
             tests! { $backend, pacing:
                 a_paced_source_is_repeated_at_growing_intervals_at_most

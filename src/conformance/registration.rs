@@ -304,3 +304,22 @@ pub(super) fn a_refusal_of_the_system_leaves_no_trace<B: Subject>() {
         );
     }
 }
+
+/// A mistake of the program, told where it can be: the registration belongs to the old object.
+pub(super) fn an_object_replaced_while_registered_panics_in_debug_builds<B: Subject>() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let rig = Rig::<B>::new();
+    let (mut source, _peer) = source::<B>();
+    rig.register(&mut source, 7, R);
+    let (other, _other_peer) = pair();
+    let registered = std::mem::replace(&mut source.inner, other);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        source.reregister(&rig.hub(), Token(8), R)
+    }));
+    let message = *result.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("was replaced"), "{message}");
+    source.inner = registered;
+    rig.deregister(&mut source);
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::expected::Subject;
 use super::support::*;
+use crate::counters::Counting;
 use crate::events::Events;
 use crate::sys::selector::Knocked;
 use crate::token::Token;
@@ -244,6 +245,25 @@ pub(super) fn the_spin_budget_counts_against_the_timeout<B: Subject>() {
     rig.expect_timeout(Duration::from_millis(20));
     let _waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();
     rig.expect_timeout(Duration::from_millis(20));
+}
+
+/// Not for the very first wake either.
+pub(super) fn a_spinning_poller_is_not_knocked<B: Subject>() {
+    let mut rig = Rig::<B>::new();
+    rig.hub().wakes.set_counting(Counting::On);
+    rig.reactor.set_spin(DEADLINE);
+    let waker = WakeHandle::new(&rig.hub(), Token(1)).unwrap();
+    rig.poll_now();
+    for _ in 0..3 {
+        waker.wake().unwrap();
+        rig.expect(1, READABLE);
+        thread::scope(|scope| {
+            scope.spawn(|| waker.wake().unwrap());
+            rig.expect(1, READABLE);
+        });
+    }
+    let counters = rig.hub().wakes.tally.counters();
+    assert_eq!((counters.wakes, counters.knocks), (6, 0));
 }
 
 pub(super) fn a_spinning_poller_reports_events_and_wakes<B: Subject>() {

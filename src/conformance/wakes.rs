@@ -100,7 +100,7 @@ pub(super) fn there_may_be_hundreds_of_wakers<B: Subject>() {
     let mut wakers = wakers(&rig, 200);
     wake_all(&wakers);
     assert_eq!(rig.next().counts(), one_each(200));
-    for token in [0, 57, 58, 59, 63, 64, 117, 118, 199] {
+    for token in [0, 56, 57, 58, 63, 64, 113, 114, 199] {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let_it_fall_asleep();
@@ -326,7 +326,7 @@ pub(super) fn a_storm_of_wakes_loses_none<B: Subject>() {
                 for (token, _) in rig.next().0 {
                     match counts.get(token) {
                         Some(count) => last[token] = count.load(Ordering::Relaxed),
-                        None => has_read = true,
+                        None => has_read = drain(&source) > 0,
                     }
                 }
             }

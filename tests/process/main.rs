@@ -5,6 +5,7 @@
 //! there [`alone`] runs the body. The only other thread is the test harness, which waits.
 #![cfg(any(unix, windows))]
 
+mod checking;
 #[cfg(unix)]
 mod descriptors;
 // System calls as 64-bit processors have them, and as glibc makes them: musl overcomes some errors by other calls.
@@ -37,6 +38,12 @@ const DONE: i32 = 42;
 /// Runs `body`, a closure of the calling test, in a process of its own.
 #[track_caller]
 fn alone<F: FnOnce()>(body: F) {
+    alone_with(&[], body);
+}
+
+/// The same with these variables in its environment; returns what it said.
+#[track_caller]
+fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> String {
     if std::env::var_os(MARK).is_some() {
         body();
         #[cfg(not(unix))]
@@ -57,6 +64,7 @@ fn alone<F: FnOnce()>(body: F) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--test-threads=1", "--nocapture"])
         .env(MARK, test)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -85,6 +93,7 @@ fn alone<F: FnOnce()>(body: F) {
     {
         writeln!(std::io::stderr(), "{test}: {line}").ok();
     }
+    said(&output)
 }
 
 fn said(output: &std::process::Output) -> String {

@@ -184,9 +184,9 @@ fn a_source_is_as_large_as_what_it_is_made_of() {
     if FORCED_POLL {
         return; // a tracked source remembers its registration
     }
-    // A debug build remembers which selector a source belongs to.
+    // A debug build remembers selector and raw source, and its place in the checker's book.
     let memory = if cfg!(debug_assertions) {
-        2 * size_of::<usize>()
+        5 * size_of::<usize>().max(8)
     } else {
         0
     };

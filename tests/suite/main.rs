@@ -23,6 +23,7 @@ mod threads;
 
 // What Litio has beyond mio, on every platform.
 mod datagrams;
+mod diagnostics;
 mod io_source;
 mod modes;
 mod readiness;

@@ -73,6 +73,7 @@ fn a_ready_source_inside_shows_outside() {
         outer.expect(A, READABLE);
         inner.expect(B, READABLE);
         socket.recv(&mut [0; 8]).unwrap();
+        expect_would_block(socket.recv(&mut [0; 8]));
         inner.expect_nothing();
         outer.expect_nothing();
     }

@@ -94,6 +94,12 @@ pub(crate) trait Backend: Sized + Send + Sync + Debug + 'static {
         Err(cannot_poll_cards())
     }
 
+    /// What the system itself says is registered, where it can be asked. For the checker, which
+    /// looks for what should not be.
+    fn listed(&self) -> Vec<(RawSource, Token)> {
+        Vec::new()
+    }
+
     /// Refuses directions that [`DETECTS`](Backend::DETECTS) does not name, before anything has
     /// been done.
     fn check_interest(interest: Interest) -> io::Result<()> {

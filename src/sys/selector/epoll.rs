@@ -14,6 +14,7 @@
 //!
 //! Source: epoll(7), epoll_ctl(2), epoll_wait(2)
 
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -127,6 +128,13 @@ impl Backend for Epoll {
     #[inline]
     fn rearm(&self, _: RawFd, _: Interest) -> io::Result<()> {
         Ok(())
+    }
+
+    /// See proc_pid_fdinfo(5). Where there is no `/proc`, nothing is known.
+    fn listed(&self) -> Vec<(RawFd, Token)> {
+        let path = format!("/proc/self/fdinfo/{}", self.epoll.as_raw_fd());
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter_map(listed).collect()
     }
 
     fn prepare_knocks(&self) -> io::Result<()> {
@@ -333,6 +341,15 @@ impl AsFd for Epoll {
     }
 }
 
+/// Descriptor and token of a line `tfd: 5 events: 1d data: ffffffff pos:0 ino:61af sdev:7`.
+fn listed(line: &str) -> Option<(RawFd, Token)> {
+    let mut words = line.split_whitespace();
+    let fd = words.by_ref().skip_while(|word| *word != "tfd:").nth(1)?;
+    let data = words.skip_while(|word| *word != "data:").nth(1)?;
+    let token = u64::from_str_radix(data, 16).ok()? as usize;
+    Some((fd.parse().ok()?, Token(token)))
+}
+
 /// What is asked of the kernel. `EPOLLERR` and `EPOLLHUP` come unasked.
 fn asked(interest: Interest) -> u32 {
     let mut events = match interest.mode() {
@@ -355,6 +372,14 @@ fn asked(interest: Interest) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_lists_is_understood() {
+        let line = "tfd:        5 events:       1d data: 7000000f  pos:0 ino:61af sdev:7";
+        assert_eq!(listed(line), Some((5, Token(0x7000_000f))));
+        assert_eq!(listed("flags:\t02000002"), None);
+        assert_eq!(listed(""), None);
+    }
 
     #[cfg(target_os = "linux")]
     #[test]

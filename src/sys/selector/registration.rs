@@ -2,7 +2,7 @@
 //!
 //! | | remembers | on `WouldBlock` | on drop | size |
 //! |---|---|---|---|---|
-//! | [`Untracked`] | nothing; in debug builds, which selector | nothing | nothing: the system forgets closed descriptors | 0 |
+//! | [`Untracked`] | nothing; in debug builds, selector and raw source | nothing | nothing: the system forgets closed descriptors | 0 |
 //! | [`Tracked`] | the selector and the raw source | `rearm` | `deregister`, before the object closes | two words |
 
 use std::fmt::Debug;
@@ -53,7 +53,7 @@ pub(crate) trait Registration<B: Backend>: Default + Debug + Send + Sync {
 #[allow(dead_code)] // not every target has a backend that uses it
 pub(crate) struct Untracked {
     #[cfg(debug_assertions)]
-    selector: Option<SelectorId>,
+    selector: Option<(SelectorId, RawSource)>,
 }
 
 impl<B: Backend> Registration<B> for Untracked {
@@ -68,14 +68,14 @@ impl<B: Backend> Registration<B> for Untracked {
     ) -> io::Result<()> {
         #[cfg(debug_assertions)]
         match self.selector {
-            Some(id) if id == selector.id() => return Err(already_registered()),
+            Some((id, _)) if id == selector.id() => return Err(already_registered()),
             Some(_) => return Err(registered_elsewhere()),
             None => {}
         }
         selector.register(source, token, interest)?;
         #[cfg(debug_assertions)]
         {
-            self.selector = Some(selector.id());
+            self.selector = Some((selector.id(), source));
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl<B: Backend> Registration<B> for Untracked {
     ) -> io::Result<()> {
         #[cfg(debug_assertions)]
         match self.selector {
-            Some(id) if id == selector.id() => {}
+            Some((id, registered)) if id == selector.id() => check_same(registered, source),
             Some(_) => return Err(registered_elsewhere()),
             None => return Err(not_registered()),
         }
@@ -98,8 +98,9 @@ impl<B: Backend> Registration<B> for Untracked {
 
     fn deregister(&mut self, selector: &Arc<B>, source: RawSource) -> io::Result<()> {
         #[cfg(debug_assertions)]
-        if self.selector != Some(selector.id()) {
-            return Err(not_registered());
+        match self.selector {
+            Some((id, registered)) if id == selector.id() => check_same(registered, source),
+            _ => return Err(not_registered()),
         }
         selector.deregister(source)?;
         #[cfg(debug_assertions)]
@@ -146,12 +147,13 @@ impl<B: Backend> Registration<B> for Tracked<B> {
     fn reregister(
         &mut self,
         selector: &Arc<B>,
-        _: RawSource,
+        now: RawSource,
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
         match &self.registered {
             Some((registered, source)) if Arc::ptr_eq(registered, selector) => {
+                check_same(*source, now);
                 selector.reregister(*source, token, interest)
             }
             Some(_) => Err(registered_elsewhere()),
@@ -159,9 +161,10 @@ impl<B: Backend> Registration<B> for Tracked<B> {
         }
     }
 
-    fn deregister(&mut self, selector: &Arc<B>, _: RawSource) -> io::Result<()> {
+    fn deregister(&mut self, selector: &Arc<B>, now: RawSource) -> io::Result<()> {
         match &self.registered {
             Some((registered, source)) if Arc::ptr_eq(registered, selector) => {
+                check_same(*source, now);
                 selector.deregister(*source)?;
                 self.registered = None;
                 Ok(())
@@ -191,6 +194,14 @@ impl<B: Backend> Drop for Tracked<B> {
             let _ = selector.deregister(*source);
         }
     }
+}
+
+/// In debug builds: the object of a registered source must stay in its place.
+fn check_same(registered: RawSource, now: RawSource) {
+    debug_assert_eq!(
+        registered, now,
+        "the object of a source was replaced while it was registered; deregister it first"
+    );
 }
 
 /// The source is registered with this registry.

@@ -49,6 +49,7 @@ fn example(context: &Context, name: &str, args: &[&str]) -> Command {
     context
         .command(&path.to_string_lossy())
         .args(args.iter().copied())
+        .env("LITIO_CHECK", "panic,1000")
         .within(LIMIT)
 }
 

@@ -4,6 +4,7 @@ mod emulated;
 mod endurance;
 mod examples;
 mod house;
+mod instructions;
 mod kernels;
 mod links;
 mod quality;
@@ -79,6 +80,12 @@ pub(crate) const ALL: &[Step] = &[
         10,
         suites::release,
     ),
+    unix(
+        "checked",
+        "the suites under the checker, which finds nothing that is not there",
+        10,
+        suites::checked,
+    ),
     unix("poll", "the suites on poll(2), forced", 10, suites::poll),
     any(
         "loom",
@@ -116,6 +123,12 @@ pub(crate) const ALL: &[Step] = &[
         "a message costs the system calls of a hand-written loop, under strace",
         8,
         syscalls::syscalls,
+    ),
+    linux(
+        "instructions",
+        "single calls cost no more instructions than they did, under callgrind",
+        8,
+        instructions::instructions,
     ),
     linux(
         "wasi",

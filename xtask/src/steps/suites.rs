@@ -24,6 +24,48 @@ pub(crate) fn release(context: &Context) -> Result<Note, Stop> {
     here("release", "epoll", String::new()).run(context, suites.clone(), suites, &[])
 }
 
+/// The tests that make mistakes on purpose, which the checker finds. All others are programs without mistakes, in which it
+/// must find none.
+const MISTAKEN: &[(&str, &str)] = &[
+    ("a_new_poller_is_not_taken_for_one_that_is_gone", ELSEWHERE),
+    ("another_registry_is_refused_and_changes_nothing", ELSEWHERE),
+    ("registering_twice_is_refused_and_leaves_the_first", TWICE),
+    ("registration_mistakes_are_told_as_for_the_sockets", TWICE),
+    ("a_spent_one_shot_source_is_still_registered", TWICE),
+    (
+        "a_foreign_registry_is_refused_and_leaves_no_trace",
+        ELSEWHERE,
+    ),
+    ("a_refused_second_registration_changes_nothing", TWICE),
+    ("registering_twice_is_already_exists", TWICE),
+    (
+        "registering_with_a_second_poll_is_refused_and_leaves_no_trace",
+        ELSEWHERE,
+    ),
+    ("what_a_mistake_is_told_says_what_to_do", TWICE),
+    ("registering_each_end_twice_is_already_exists", TWICE),
+    ("random_operations_leave_nothing_due", TWICE),
+    ("scripts_leave_nothing_due", TWICE),
+    (
+        "registering_allocates_nothing_on_epoll",
+        "the checker allocates",
+    ),
+];
+const TWICE: &str = "it registers twice, on purpose";
+const ELSEWHERE: &str = "it registers elsewhere, on purpose";
+
+/// All `Poll`s have a checker, by the environment. It has patience with busy machines.
+pub(crate) fn checked(context: &Context) -> Result<Note, Stop> {
+    let mut suites = suites(context.cargo())
+        .env("LITIO_CHECK", "panic,1000")
+        .arg("--");
+    for (name, why) in MISTAKEN {
+        println!("!!! {name} is NOT RUN: {why}");
+        suites = suites.args(["--skip", *name]);
+    }
+    suites.run_tests()
+}
+
 pub(crate) fn poll(context: &Context) -> Result<Note, Stop> {
     let suites = suites(context.cargo())
         .env("RUSTFLAGS", "--cfg litio_backend=\"poll\"")

@@ -1,0 +1,368 @@
+//! Counters and the checker, as programs use them.
+
+use std::io::{Read, Write};
+use std::panic::Location;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use litio::diagnostics::{Checker, Counters, Counting, Finding, Mistake};
+use litio::event::Source;
+use litio::net::{TcpListener, TcpStream, UdpSocket};
+use litio::{Interest, Poll, Registry, Token};
+
+use crate::support::*;
+
+/// Longer than a busy machine takes from an event to what is done about it.
+const PATIENCE: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_millis(300);
+
+/// A rig with a checker, and what that finds; `None` where the library checks nothing.
+fn checked() -> Option<(Rig, mpsc::Receiver<Finding>)> {
+    let mut rig = Rig::new();
+    let (sender, findings) = mpsc::channel();
+    let checker = Checker::new(move |finding| drop(sender.send(finding.clone())));
+    let is_checked = rig.poll.set_checker(checker.patience(PATIENCE));
+    assert_eq!(is_checked, cfg!(debug_assertions));
+    is_checked.then_some((rig, findings))
+}
+
+#[track_caller]
+fn expect_finding(findings: &mpsc::Receiver<Finding>, mistake: Mistake, token: Token) -> Finding {
+    let finding = findings.try_recv().expect("the mistake is found");
+    assert_eq!((finding.mistake(), finding.token()), (mistake, token));
+    finding
+}
+
+/// Lets time pass in which nothing may be found.
+#[track_caller]
+fn expect_no_finding(rig: &mut Rig, findings: &mpsc::Receiver<Finding>) {
+    rig.poll_once(LONG);
+    let found: Vec<_> = findings.try_iter().collect();
+    assert!(found.is_empty(), "found {found:?}");
+}
+
+/// The line above that of the call.
+#[track_caller]
+fn line_above() -> u32 {
+    Location::caller().line() - 1
+}
+
+#[test]
+fn counters_are_read_and_counting_is_turned_on_by_any_registry() {
+    let mut rig = Rig::new();
+    let registry = rig.registry().try_clone().unwrap();
+    assert_eq!(registry.counters(), Counters::default());
+    rig.poll_once(Duration::ZERO);
+    registry.set_counting(Counting::On);
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::WRITABLE);
+    rig.expect(A, WRITABLE);
+    rig.poll_once(Duration::ZERO);
+    drop(rig);
+    let counters = registry.counters();
+    assert_eq!((counters.events, counters.failed_polls), (1, 0));
+    assert_eq!(counters.polls, counters.events + counters.empty_polls);
+}
+
+#[test]
+fn poll_until_and_a_spin_budget_are_counted_by_the_call() {
+    let mut rig = Rig::new();
+    rig.registry().set_counting(Counting::WithTime);
+    rig.poll.set_spin(Duration::from_millis(1));
+    let deadline = Instant::now() + Duration::from_millis(5);
+    rig.poll.poll_until(&mut rig.events, deadline).unwrap();
+    let counters = rig.registry().counters();
+    assert!((1..=2).contains(&counters.polls), "{counters:?}");
+    assert!(counters.waited >= Duration::from_millis(4), "{counters:?}");
+}
+
+#[test]
+fn a_finding_says_who_it_is_where_it_was_registered_and_what_to_do() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (mut stream, mut peer) = stream_and_peer();
+    rig.register(&mut stream, Token(4711), Interest::READABLE);
+    let line = line_above();
+    peer.write_all(b"0123456789").unwrap();
+    rig.expect(Token(4711), READABLE);
+    stream.read_exact(&mut [0; 4]).unwrap();
+    rig.poll_once(LONG);
+    let finding = expect_finding(&findings, Mistake::Undrained, Token(4711));
+    assert_eq!(finding.registered_at().line(), line);
+    assert_eq!(finding.called_at(), None);
+    let text = finding.to_string();
+    let place = format!("{}:{line}", file!());
+    for word in ["4711", &place, "readable", "would block"] {
+        assert!(text.contains(word), "`{word}` is not in `{text}`");
+    }
+}
+
+#[test]
+fn what_reads_at_its_leisure_is_given_patience() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (mut stream, mut peer) = stream_and_peer();
+    rig.register(&mut stream, A, Interest::READABLE);
+    peer.write_all(&[0; 8]).unwrap();
+    rig.expect(A, READABLE);
+    for _ in 0..8 {
+        stream.read_exact(&mut [0]).unwrap();
+        rig.poll_once(PATIENCE / 5);
+    }
+    expect_would_block(stream.read(&mut [0; 8]));
+    expect_no_finding(&mut rig, &findings);
+}
+
+#[test]
+fn each_way_to_drain_counts() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let mut listener = TcpListener::bind(any_v4()).unwrap();
+    rig.register(&mut listener, A, Interest::READABLE);
+    let address = listener.local_addr().unwrap();
+    let clients = [(); 3].map(|()| std::net::TcpStream::connect(address).unwrap());
+    rig.expect(A, READABLE);
+    let mut accepted: Vec<TcpStream> = Vec::new();
+    while let Ok((mut stream, _)) = listener.accept() {
+        let token = Token(100 + accepted.len());
+        rig.register(&mut stream, token, Interest::READABLE);
+        accepted.push(stream);
+    }
+    let [short, closed, tried] = clients;
+    for (mut client, token) in [(&short, 100), (&closed, 101), (&tried, 102)] {
+        client.write_all(b"hello").unwrap();
+        rig.expect(Token(token), READABLE);
+    }
+    assert_eq!(accepted[0].read(&mut [0; 64]).unwrap(), 5); // fewer than asked for
+    drop(closed);
+    while accepted[1].read(&mut [0; 64]).unwrap_or(1) > 0 {} // to the end
+    while accepted[2]
+        .try_io(|| (&accepted[2]).read(&mut [0; 5]))
+        .is_ok()
+    {}
+    expect_no_finding(&mut rig, &findings);
+}
+
+/// What a type of one's own registers is found at the place where it was registered itself.
+#[test]
+fn the_place_is_where_the_program_registered_the_outermost_source() {
+    struct Wrapping(UdpSocket);
+
+    impl Source for Wrapping {
+        fn register(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interests: Interest,
+        ) -> std::io::Result<()> {
+            registry.register(&mut self.0, token, interests)
+        }
+
+        fn reregister(
+            &mut self,
+            registry: &Registry,
+            token: Token,
+            interests: Interest,
+        ) -> std::io::Result<()> {
+            registry.reregister(&mut self.0, token, interests)
+        }
+
+        fn deregister(&mut self, registry: &Registry) -> std::io::Result<()> {
+            registry.deregister(&mut self.0)
+        }
+    }
+
+    let Some((rig, findings)) = checked() else {
+        return;
+    };
+    const R: Interest = Interest::READABLE;
+    let mut source = Wrapping(UdpSocket::bind(any_v4()).unwrap());
+    let registry = rig.registry();
+    registry.register(&mut source, A, R).unwrap();
+    let registered = line_above();
+    registry.register(&mut source, B, R).unwrap_err();
+    let called = line_above();
+    let finding = expect_finding(&findings, Mistake::RegisteredTwice, A);
+    assert_eq!(finding.registered_at().line(), registered);
+    assert_eq!(finding.called_at().unwrap().line(), called);
+    registry.reregister(&mut source, C, R).unwrap();
+    let reregistered = line_above();
+    let other = Poll::new().unwrap();
+    other.registry().deregister(&mut source).unwrap_err();
+    let finding = expect_finding(&findings, Mistake::RegisteredElsewhere, C);
+    assert_eq!(finding.registered_at().line(), reregistered);
+    registry.deregister(&mut source).unwrap();
+    other.registry().register(&mut source, A, R).unwrap();
+    assert!(findings.try_recv().is_err());
+}
+
+#[test]
+fn a_listener_that_cannot_accept_spins() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let mut listener = TcpListener::bind(any_v4()).unwrap();
+    rig.register(&mut listener, A, Interest::READABLE.level());
+    let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    for _ in 0..500 {
+        rig.expect(A, READABLE);
+        // As if descriptors had run out.
+        let refused = listener.try_io(|| Err::<(), _>(std::io::Error::other("no descriptors")));
+        refused.unwrap_err();
+    }
+    expect_finding(&findings, Mistake::Spinning, A);
+    assert!(findings.try_recv().is_err(), "told once");
+}
+
+#[test]
+fn a_finding_may_panic_and_all_goes_on() {
+    let mut rig = Rig::new();
+    if !rig
+        .poll
+        .set_checker(Checker::new(|finding| panic!("{finding}")))
+    {
+        return;
+    }
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::READABLE);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = rig.registry().register(&mut socket, A, Interest::READABLE);
+    }));
+    let text = *panicked.unwrap_err().downcast::<String>().unwrap();
+    assert!(text.contains("registered again"), "{text}");
+    socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
+    rig.expect(A, READABLE);
+    rig.deregister(&mut socket);
+}
+
+#[test]
+fn a_finding_may_register() {
+    let mut rig = Rig::new();
+    let registry = rig.registry().try_clone().unwrap();
+    let (sender, sockets) = mpsc::channel();
+    let is_checked = rig.poll.set_checker(Checker::new(move |_| {
+        let mut socket = UdpSocket::bind(any_v4()).unwrap();
+        registry
+            .register(&mut socket, B, Interest::WRITABLE)
+            .unwrap();
+        sender.send(socket).unwrap();
+    }));
+    if !is_checked {
+        return;
+    }
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::READABLE);
+    let _ = rig.registry().register(&mut socket, A, Interest::READABLE);
+    rig.expect(B, WRITABLE);
+    assert!(sockets.try_recv().is_ok());
+}
+
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn what_another_thread_drains_in_time_is_no_mistake() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (mut stream, mut peer) = stream_and_peer();
+    rig.register(&mut stream, A, Interest::READABLE);
+    peer.write_all(b"hello").unwrap();
+    rig.expect(A, READABLE);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(PATIENCE / 20); // while the other is asleep
+            drain(&stream);
+        });
+        rig.poll_once(LONG);
+    });
+    expect_no_finding(&mut rig, &findings);
+}
+
+/// The kernel keeps what has a duplicate.
+#[cfg(unix)]
+#[test]
+fn an_event_of_a_source_that_is_gone_is_found() {
+    use std::os::fd::AsFd;
+
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (mut stream, mut peer) = stream_and_peer();
+    rig.register(&mut stream, A, Interest::READABLE);
+    let line = line_above();
+    let _duplicate = stream.as_fd().try_clone_to_owned().unwrap();
+    drop(stream);
+    assert!(findings.try_recv().is_err(), "nothing has happened yet");
+    rig.poll_once(Duration::ZERO);
+    let is_kept = cfg!(target_os = "linux") && !FORCED_POLL;
+    if is_kept {
+        let finding = expect_finding(&findings, Mistake::Leaked, A);
+        assert_eq!(finding.registered_at().line(), line);
+    }
+    peer.write_all(b"x").unwrap();
+    let came = rig.poll_once(LONG);
+    if is_kept {
+        assert_eq!(came, [(A, READABLE)]);
+    }
+    if !came.is_empty() {
+        let finding = expect_finding(&findings, Mistake::Gone, A);
+        assert_eq!(finding.registered_at().line(), line);
+    }
+}
+
+/// Closing is a way to deregister, and who gives the object away may know what he does.
+#[cfg(unix)]
+#[test]
+fn what_is_closed_or_given_away_is_not_called_leaked() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (mut stream, _peer) = stream_and_peer();
+    rig.register(&mut stream, A, Interest::READABLE);
+    drop(stream);
+    let (mut stream, _peer) = stream_and_peer();
+    rig.register(&mut stream, B, Interest::READABLE);
+    let _std = std::net::TcpStream::from(stream);
+    expect_no_finding(&mut rig, &findings);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_token_that_was_given_to_somebody_else_is_not_called_gone() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    for _ in 0..3 {
+        let (mut stream, mut peer) = stream_and_peer();
+        rig.register(&mut stream, A, Interest::READABLE);
+        peer.write_all(b"x").unwrap();
+        rig.expect(A, READABLE);
+        drain(&stream);
+    }
+    expect_no_finding(&mut rig, &findings);
+}
+
+/// Nobody sees what is done with it.
+#[cfg(unix)]
+#[test]
+fn a_raw_descriptor_accuses_nobody() {
+    use litio::unix::SourceFd;
+    use std::os::fd::AsRawFd;
+
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let (stream, mut peer) = stream_and_peer();
+    let (mut other, _peer) = stream_and_peer();
+    rig.register(&mut other, A, Interest::READABLE); // the same token
+    let fd = stream.as_raw_fd();
+    rig.register(&mut SourceFd(&fd), A, Interest::READABLE.level());
+    peer.write_all(b"x").unwrap();
+    for _ in 0..500 {
+        rig.expect(A, READABLE);
+    }
+    expect_no_finding(&mut rig, &findings);
+    rig.deregister(&mut SourceFd(&fd));
+}
