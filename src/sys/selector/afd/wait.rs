@@ -5,7 +5,7 @@
 //! carries a number, and one that nobody knows any more is ignored.
 //!
 //! The functions are described but in no import library, and systems before Windows 8, and Wine
-//! 8.0, do not have them. So they are looked up.
+//! up to 10.0, do not have them. So they are looked up.
 //!
 //! Source: <https://learn.microsoft.com/windows/win32/devnotes/ntassociatewaitcompletionpacket>
 
