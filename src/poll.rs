@@ -268,6 +268,12 @@ pub(crate) struct Reactor<B: Backend> {
     is_knock_due: bool,
 }
 
+impl<B: Backend> Drop for Reactor<B> {
+    fn drop(&mut self) {
+        self.hub.watcher.end();
+    }
+}
+
 impl<B: Backend> Reactor<B> {
     pub(crate) fn new(hub: Hub<B>) -> Reactor<B> {
         Reactor {

@@ -42,6 +42,15 @@ impl Watcher {
         }
     }
 
+    /// The poller is gone, and with it what could be checked. Without this, a checker that holds a
+    /// registry would hold itself.
+    pub(crate) fn end(&self) {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let checker = active.take();
+        drop(active); // first: dropping a checker runs the program's code
+        drop(checker);
+    }
+
     /// True: there is a checker from now on.
     pub(crate) fn set(&self, checker: Checker) -> bool {
         let active = Arc::new(Active::new(checker));

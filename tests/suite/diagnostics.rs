@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::panic::Location;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use litio::diagnostics::{Checker, Counters, Counting, Finding, Mistake};
@@ -243,7 +243,10 @@ fn a_finding_may_register() {
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
     let (sender, sockets) = mpsc::channel();
+    let held = Arc::new(());
+    let witness = Arc::downgrade(&held);
     let is_checked = rig.poll.set_checker(Checker::new(move |_| {
+        let _ = &held;
         let mut socket = UdpSocket::bind(any_v4()).unwrap();
         registry
             .register(&mut socket, B, Interest::WRITABLE)
@@ -258,6 +261,9 @@ fn a_finding_may_register() {
     let _ = rig.registry().register(&mut socket, A, Interest::READABLE);
     rig.expect(B, WRITABLE);
     assert!(sockets.try_recv().is_ok());
+    // It holds a registry of the poller that holds it, and ends with the poller all the same.
+    drop((socket, rig));
+    assert_eq!(witness.strong_count(), 0);
 }
 
 #[cfg(not(target_family = "wasm"))]
