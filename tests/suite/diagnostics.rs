@@ -217,6 +217,7 @@ fn a_listener_that_cannot_accept_spins() {
     assert!(findings.try_recv().is_err(), "told once");
 }
 
+#[cfg(panic = "unwind")]
 #[test]
 fn a_finding_may_panic_and_all_goes_on() {
     let mut rig = Rig::new();
