@@ -168,6 +168,9 @@ fn number(text: &str) -> u32 {
     text.parse().unwrap_or(0)
 }
 
+/// So many tests that share a reason are named one by one; of more, only their modules are.
+const NAMED: usize = 12;
+
 /// An item for each reason, with the tests.
 fn ignored_list(step: &str, lines: &[Vec<String>]) -> String {
     let mut by_reason = BTreeMap::<&str, Vec<&str>>::new();
@@ -175,7 +178,11 @@ fn ignored_list(step: &str, lines: &[Vec<String>]) -> String {
         by_reason.entry(&line[2]).or_default().push(&line[1]);
     }
     let item = |(reason, tests): (&str, Vec<&str>)| {
-        let names: Vec<String> = tests.iter().map(|name| format!("`{name}`")).collect();
+        let names: Vec<String> = if tests.len() > NAMED {
+            modules(&tests)
+        } else {
+            tests.iter().map(|name| format!("`{name}`")).collect()
+        };
         let names = names.join(", ");
         wrap(&format!(
             "- `{step}`, *{reason}* ({}): {names}",
@@ -183,6 +190,22 @@ fn ignored_list(step: &str, lines: &[Vec<String>]) -> String {
         ))
     };
     by_reason.into_iter().map(item).collect()
+}
+
+/// The modules of these tests, and how many each has.
+fn modules(tests: &[&str]) -> Vec<String> {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for test in tests {
+        let module = test.rsplit_once("::").map_or("", |(module, _)| module);
+        *counts
+            .entry(module.trim_end_matches("::tests"))
+            .or_default() += 1;
+    }
+    let count = |(module, count)| match module {
+        "" => format!("{count} of the root"),
+        module => format!("{count} of `{module}`"),
+    };
+    counts.into_iter().map(count).collect()
 }
 
 /// Breaks an item of a list into lines.
@@ -254,6 +277,12 @@ mod tests {
         assert_eq!(
             ignored_list("s", &lines),
             "- `s`, *no UDP* (2): `a::b`, `a::c`\n"
+        );
+        let many: Vec<String> = (0..=NAMED).map(|n| format!("a::b::tests::t{n}")).collect();
+        let lines = many.iter().map(|name| line(&format!("ignored\t{name}\tx")));
+        assert_eq!(
+            ignored_list("s", &lines.collect::<Vec<_>>()),
+            "- `s`, *x* (13): 13 of `a::b`\n"
         );
         let long = wrap(&format!("- {}", ["word"; 60].join(" ")));
         assert!(long.lines().all(|line| line.len() <= WIDTH), "{long}");
