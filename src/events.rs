@@ -380,21 +380,13 @@ impl Room<'_> {
     /// # Panics
     ///
     /// As [`push`](Room::push), before any is appended.
-    #[allow(dead_code)] // only for selectors whose own events come apart
-    #[inline]
     #[allow(dead_code)] // of those backends whose answers are events one to one
+    #[inline]
     pub(crate) fn extend(&mut self, events: impl ExactSizeIterator<Item = Event>) {
         let count = events.len();
         assert!(count <= self.left, "{TOO_MANY}");
         self.left -= count;
         self.list.extend(events);
-    }
-
-    /// Takes back the last `count` events.
-    #[allow(dead_code)] // only for selectors whose own events come among the others
-    pub(crate) fn retract(&mut self, count: usize) {
-        self.list.truncate(self.list.len() - count);
-        self.left += count;
     }
 }
 
