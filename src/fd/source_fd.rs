@@ -8,10 +8,10 @@ use crate::registry::borrowed_source;
 /// a socket of another library.
 ///
 /// It borrows the number and nothing more. Make a new one for every call: the registration belongs
-/// to the descriptor, not to this value. Make the descriptor non-blocking first, unless you register
-/// it with [`Interest::level`](crate::Interest::level), and deregister it before it is closed: on
-/// epoll, closing it does not end the registration if it has duplicates, and where Litio keeps the
-/// registrations itself (poll(2), event ports), closing never does.
+/// to the descriptor, not to this value. Make the descriptor non-blocking first, unless you
+/// register it with [`Interest::level`](crate::Interest::level), and deregister it before it is
+/// closed: on epoll, closing it does not end the registration if it has duplicates, and where Litio
+/// keeps the registrations itself (poll(2), event ports), closing never does.
 ///
 /// # Re-arming
 ///

@@ -3,8 +3,8 @@
 //!
 //! They are std's types of the same names, non-blocking and close-on-exec, and turned into
 //! [sources](crate::event::Source). Where std's methods would wait, these return
-//! [`WouldBlock`](std::io::ErrorKind::WouldBlock); an event says when to try again. All methods take
-//! `&self`, and all types are `Send` and `Sync`.
+//! [`WouldBlock`](std::io::ErrorKind::WouldBlock); an event says when to try again. All methods
+//! take `&self`, and all types are `Send` and `Sync`.
 //!
 //! # Draining
 //!

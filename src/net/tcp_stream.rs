@@ -223,8 +223,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected), on macOS also the second time. Otherwise those
-    /// of shutdown(2).
+    /// [`NotConnected`](io::ErrorKind::NotConnected), on macOS also the second time. Otherwise
+    /// those of shutdown(2).
     ///
     /// # Examples
     ///

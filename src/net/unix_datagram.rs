@@ -18,8 +18,7 @@ if_control_messages! {
     use crate::sys::socket::message;
 }
 
-/// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the
-/// way.
+/// A Unix socket for datagrams. They arrive whole and in order, and none is lost on the way.
 ///
 /// A datagram larger than the receiver's buffer is cut silently. An empty one makes the socket
 /// readable, and is received as 0 bytes.

@@ -13,7 +13,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 
 /// A Unix socket that accepts connections from this machine.
 ///
-/// Readable means that a connection waits. Several may wait behind one event: accept until
+/// Readable means that a connection is waiting. One event may stand for several: accept until
 /// `WouldBlock`.
 ///
 /// # Platform notes

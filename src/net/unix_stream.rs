@@ -219,7 +219,7 @@ impl UnixStream {
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none and the stream is still connecting, the source is armed again for writing.
+    /// is none and the stream is still connecting, the source is re-armed for writing.
     ///
     /// # Errors
     ///
