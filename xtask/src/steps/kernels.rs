@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn programs_are_read_from_cargos_words_without_the_one_that_needs_sources() {
         let log = "    Finished `test` profile\n  Executable unittests src/lib.rs (target/x/litio-0a)\n  \
-                   Executable tests/suite/main.rs (target/x/suite-0b)\n  Executable tests/tidy.rs (target/x/tidy-0c)\n";
+                   Executable tests/suite/main.rs (target/x/suite-0b)\n  Executable tests/tidy/main.rs (target/x/tidy-0c)\n";
         let programs: Vec<&str> = executables(log).collect();
         assert_eq!(programs, ["target/x/litio-0a", "target/x/suite-0b"]);
     }
