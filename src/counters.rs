@@ -5,6 +5,10 @@ use std::time::Duration;
 
 /// What a [`Poll`](crate::Poll) counts. Chosen with
 /// [`Registry::set_counting`](crate::Registry::set_counting).
+///
+/// # Examples
+///
+/// See [`Counters`].
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Counting {

@@ -391,7 +391,7 @@ impl<B> RecvRun<B> {
     }
 
     /// Whether the buffer was too small, and the rest of the datagram, or of a whole coalesced run,
-    /// is lost. Not known (false) where plain calls serve: elsewhere than on Linux and Windows.
+    /// is lost. Not known (false) where plain calls serve: on all systems but Linux and Windows.
     pub fn is_truncated(&self) -> bool {
         self.received.is_truncated
     }
@@ -447,7 +447,12 @@ impl<B> fmt::Debug for RecvRun<B> {
     }
 }
 
-/// The datagrams of a [`RecvRun`].
+/// The datagrams of a [`RecvRun`], in the order in which they arrived. Made by
+/// [`RecvRun::datagrams`].
+///
+/// # Examples
+///
+/// See [the module's](crate::net::datagrams#examples).
 #[derive(Clone, Debug)]
 pub struct Datagrams<'a> {
     rest: &'a [u8],

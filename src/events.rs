@@ -303,6 +303,20 @@ impl fmt::Debug for Events {
 
 /// Iterator over [`Events`], made by [`Events::iter`]. It knows how many events are left, and goes
 /// both ways.
+///
+/// # Examples
+///
+/// ```
+/// use litio::Token;
+/// use litio::event::{Event, Events, Readiness};
+///
+/// let events: Events =
+///     (0..3).map(|number| Event::new(Token(number), Readiness::READABLE)).collect();
+/// let mut iter = events.iter();
+/// assert_eq!(iter.next().map(Event::token), Some(Token(0)));
+/// assert_eq!(iter.len(), 2);
+/// assert_eq!(iter.next_back().map(Event::token), Some(Token(2)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(slice::Iter<'a, Event>);
 

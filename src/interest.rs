@@ -94,6 +94,12 @@ impl Interest {
 
     /// Asks for the directions of both; the stronger trigger mode wins. The same as `|`, usable in
     /// constants.
+    ///
+    /// ```
+    /// # use litio::Interest;
+    /// const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+    /// assert_eq!(BOTH, Interest::READABLE | Interest::WRITABLE);
+    /// ```
     #[must_use = "returns the union, changes nothing"]
     // Mio's name; there is no `Add` because `|` is the operator for sets.
     #[allow(clippy::should_implement_trait)]

@@ -121,6 +121,26 @@ impl Registry {
     ///
     /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered here. A call that
     /// fails changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::{Interest, Poll, Token};
+    /// use std::io::ErrorKind;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::new()?;
+    /// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+    /// poll.registry().deregister(&mut socket)?;
+    /// # if cfg!(debug_assertions) {
+    /// let again = poll.registry().deregister(&mut socket);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::NotFound);
+    /// # }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn deregister<S>(&self, source: &mut S) -> io::Result<()>
     where

@@ -76,7 +76,7 @@
 //! let run = SendRun::new(&contents).segment_len(100).to(socket.local_addr()?);
 //! assert_eq!(peer.send_runs(&Batch::new(&peer, Wanted::NOTHING)?, &[run])?, 16);
 //!
-//! // 65,535 bytes each, lest a coalesced run be cut off.
+//! // 65,535 bytes each, or a coalesced run might be cut off.
 //! let mut runs = [(); 4].map(|()| RecvRun::new(vec![0; 65_535]));
 //! let mut count = 0;
 //! while count < 16 {

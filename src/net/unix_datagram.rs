@@ -61,7 +61,7 @@ impl UnixDatagram {
     ///
     /// # System calls
     ///
-    /// socket(2), bind(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), bind(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -621,7 +621,7 @@ if_control_messages! {
         ///
         /// # Platform notes
         ///
-        /// The process is told on Linux, Android and Apple's systems, not on the BSDs.
+        /// The process is known on Linux, Android and Apple's systems, not on the BSDs.
         ///
         /// # System calls
         ///

@@ -70,7 +70,7 @@ impl UnixListener {
     /// # System calls
     ///
     /// socket(2), bind(2), listen(2), with the largest backlog that the system allows (std's);
-    /// elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///

@@ -68,7 +68,7 @@ impl UnixSeqpacket {
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), connect(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -183,7 +183,7 @@ impl UnixSeqpacket {
     }
 
     /// As [`UnixDatagram::recv_message`](super::UnixDatagram::recv_message); whether a message was
-    /// cut is told.
+    /// cut is known here.
     ///
     /// # Errors
     ///
