@@ -180,7 +180,7 @@ impl Active {
         let oldest = entries.filter_map(|entry| entry.undrained_since).min()?;
         let left = self.checker.patience.saturating_sub(oldest.elapsed());
         // To come back too late by a little, and not too early again and again.
-        Some(left + Duration::from_micros(100))
+        Some(left.saturating_add(Duration::from_micros(100)))
     }
 
     /// Tells of sources that were left undrained for too long.
@@ -713,13 +713,29 @@ mod tests {
         assert!(!reports(&mut book, 2 * SPIN_POLLS, SPIN_TIME / 100), "slow");
     }
 
-    #[test]
-    fn what_is_remembered_of_the_gone_is_bounded() {
+    fn watcher(checker: Checker) -> Watcher {
         let watcher = Watcher {
             active: Arc::default(),
             caller: None,
         };
-        watcher.set(Checker::new(|_| {}));
+        watcher.set(checker);
+        watcher
+    }
+
+    #[test]
+    fn patience_may_be_endless() {
+        let watcher = watcher(Checker::new(|_| {}).patience(Duration::MAX));
+        let active = watcher.active().unwrap();
+        let mut watch = Watch::new();
+        watch.registered(&watcher, 0, Token(1), Interest::READABLE, &Ok(()));
+        let event = Event::new(Token(1), crate::event::Readiness::READABLE);
+        active.poll_ends(&Events::from_iter([event]), |_| false);
+        assert!(active.patience_left() > Some(Duration::from_secs(u64::MAX / 2)));
+    }
+
+    #[test]
+    fn what_is_remembered_of_the_gone_is_bounded() {
+        let watcher = watcher(Checker::new(|_| {}));
         for token in 0..2 * GONE_MAX {
             let mut watch = Watch::new();
             watch.registered(&watcher, 0, Token(token), Interest::READABLE, &Ok(()));
