@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::env;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -45,17 +46,22 @@ impl Watcher {
     /// The poller is gone, and with it what could be checked. Without this, a checker that holds a
     /// registry would hold itself.
     pub(crate) fn end(&self) {
-        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        let checker = active.take();
-        drop(active); // first: dropping a checker runs the program's code
-        drop(checker);
+        self.replace(None);
     }
 
-    /// True: there is a checker from now on.
+    /// True: there is a checker from now on. One that was there before is told nothing more.
     pub(crate) fn set(&self, checker: Checker) -> bool {
-        let active = Arc::new(Active::new(checker));
-        *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(active);
+        if let Some(old) = self.replace(Some(Arc::new(Active::new(checker)))) {
+            old.book().forget_all();
+        }
         true
+    }
+
+    /// Gives back who was there before, for dropping a checker runs the program's code, which may
+    /// want to know whether there is one.
+    fn replace(&self, active: Option<Arc<Active>>) -> Option<Arc<Active>> {
+        let mut place = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(&mut place, active)
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -378,6 +384,14 @@ impl Book {
         self.undrained.remove(&id);
         self.leave_token(id, entry.token);
         Some(entry)
+    }
+
+    /// Sources that are in it find themselves no more.
+    fn forget_all(&mut self) {
+        *self = Book {
+            last_id: self.last_id,
+            ..Book::default()
+        };
     }
 
     fn count(&self, token: Token) -> usize {
