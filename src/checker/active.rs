@@ -481,12 +481,24 @@ impl Book {
 
     fn leaks(&self, suspects: &[u64], listed: &[(RawSource, Token)]) -> Vec<Finding> {
         let leaks = self.gone.iter().filter(|gone| {
-            let place = (gone.entry.source, gone.entry.token);
-            suspects.contains(&gone.id) && listed.contains(&place)
+            let Entry { source, token, .. } = gone.entry;
+            let is_listed = listed.contains(&(source, token));
+            suspects.contains(&gone.id) && is_listed && !self.may_be_other(source, token)
         });
         leaks
             .map(|gone| gone.entry.finding(Mistake::Leaked))
             .collect()
+    }
+
+    /// Whether a registration of this descriptor under this token may be that of a source which
+    /// exists.
+    fn may_be_other(&self, source: RawSource, token: Token) -> bool {
+        let mut ids = self.tokens.get(&token).into_iter().flatten();
+        let is_other = ids.any(|id| {
+            let entry = self.entries.get(id);
+            entry.is_some_and(|entry| entry.source == source)
+        });
+        is_other || self.strangers.contains(&token)
     }
 
     /// An event with this token may be somebody else's from now on.
@@ -745,6 +757,26 @@ mod tests {
         let event = Event::new(Token(1), crate::event::Readiness::READABLE);
         active.poll_ends(&Events::from_iter([event]), |_| false);
         assert!(active.patience_left() > Some(Duration::from_secs(u64::MAX / 2)));
+    }
+
+    /// Another thread may have taken number and token between the closing and the moment when the
+    /// book hears of it.
+    #[test]
+    fn a_successor_with_the_same_number_and_token_is_no_leak() {
+        let mut book = Book::default();
+        let at = Location::caller();
+        let (old, new) = (Token(1), Token(2));
+        let ids = [old, old].map(|token| book.register(5, token, Interest::READABLE, at));
+        let entry = book.remove(ids[0]).unwrap();
+        book.note_gone(ids[0], entry, true);
+        assert_eq!(book.leaks(&ids, &[(5, old)]), []);
+        book.reregister(ids[1], new, Interest::READABLE, at);
+        let leaks = book.leaks(&ids, &[(5, old), (5, new)]);
+        assert_eq!(
+            leaks.len(),
+            1,
+            "the number of both, the token of one: {leaks:?}"
+        );
     }
 
     #[test]
