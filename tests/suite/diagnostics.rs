@@ -276,9 +276,7 @@ fn a_checker_that_is_replaced_may_register_when_it_goes() {
     impl Drop for Registers {
         fn drop(&mut self) {
             let mut socket = UdpSocket::bind(any_v4()).unwrap();
-            self.0
-                .register(&mut socket, B, Interest::WRITABLE)
-                .unwrap();
+            self.0.register(&mut socket, B, Interest::WRITABLE).unwrap();
         }
     }
 
