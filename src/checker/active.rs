@@ -265,6 +265,8 @@ struct Entry {
     token: Token,
     interest: Interest,
     registered_at: &'static Location<'static>,
+    /// It was registered or reregistered since it was last reported.
+    is_new: bool,
     /// A readable edge was reported, and the last that has happened since was then.
     undrained_since: Option<Instant>,
     /// What was done since it was last reported.
@@ -347,6 +349,7 @@ impl Book {
                 token,
                 interest,
                 registered_at: at,
+                is_new: true,
                 undrained_since: None,
                 done: Directions::default(),
                 reported_in: 0,
@@ -373,6 +376,7 @@ impl Book {
         entry.interest = interest;
         entry.registered_at = at;
         // What is ready is reported again.
+        entry.is_new = true;
         entry.undrained_since = None;
         self.undrained.remove(&id);
         self.leave_token(id, old);
@@ -461,8 +465,7 @@ impl Book {
             return None; // of several, who knows which
         };
         let entry = self.entries.get_mut(&id)?;
-        let is_edge = matches!(entry.interest.mode(), Mode::Edge);
-        if is_edge && entry.interest.is_readable() && event.is_readable() {
+        if entry.is_edge() && entry.interest.is_readable() && event.is_readable() {
             entry.undrained_since = Some(now);
             self.undrained.insert(id);
         }
@@ -529,17 +532,24 @@ impl Entry {
         }
     }
 
+    fn is_edge(&self) -> bool {
+        matches!(self.interest.mode(), Mode::Edge)
+    }
+
     /// Counts a report by a poll. True if it is the one that makes it spinning.
     fn count_row(&mut self, reported: Directions, poll: u64, now: Instant) -> bool {
         if self.reported_in == poll {
             return false; // the other direction, in an event of its own
         }
-        let goes_on = self.reported_in + 1 == poll && !self.done.meet(reported);
+        // Of what was neither reregistered nor operated on, an edge tells something new.
+        let is_news = self.is_edge() && !self.is_new;
+        let goes_on = self.reported_in + 1 == poll && !self.done.meet(reported) && !is_news;
         if !goes_on {
             self.in_a_row = 0;
             self.row_began = now;
         }
         self.reported_in = poll;
+        self.is_new = false;
         self.done = Directions::default();
         self.in_a_row = self.in_a_row.saturating_add(1);
         if self.in_a_row != SPIN_POLLS {
