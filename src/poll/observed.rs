@@ -6,7 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Outcome, Patience, Reactor, no_capacity};
+use super::{Outcome, Reactor, TimeLeft, no_capacity};
 use crate::checker::Active;
 use crate::counters::Polled;
 use crate::events::Events;
@@ -83,9 +83,9 @@ impl<B: Backend> Reactor<B> {
         if self.spin_nanos > 0 {
             return self.spin(events, timeout);
         }
-        let patience = Patience::new(timeout, self.is_knock_due);
-        let outcome = self.another_turn(events, timeout);
-        self.go_on(events, patience, outcome)
+        let time = TimeLeft::new(timeout, self.is_knock_due);
+        let outcome = self.another_round(events, timeout);
+        self.go_on(events, time, outcome)
     }
 
     /// A knock that left nothing to deliver.
