@@ -2,8 +2,8 @@
 //!
 //! It keeps a book of the registrations of one poller, with the place in the program where each was
 //! made. The sources write into it what was done with them ([`Watch`]), and the poller what it
-//! reported ([`Active`]). All of that is in `active.rs`. A release build has `inert.rs` in its
-//! place, in which everything is empty and has no size.
+//! reported ([`Active`]). A release build has `inert.rs` in the place of `active.rs`, in which
+//! everything is empty and has no size.
 
 use std::fmt;
 use std::panic::Location;
@@ -16,6 +16,8 @@ mod active;
 #[cfg(not(debug_assertions))]
 #[path = "inert.rs"]
 mod active;
+#[cfg(debug_assertions)]
+mod book;
 
 pub(crate) use active::{Active, Watch, Watcher};
 
