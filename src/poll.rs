@@ -322,6 +322,14 @@ impl<B: Backend> Reactor<B> {
         if self.hub.wakes.is_observed() {
             return self.poll_observed(events, timeout);
         }
+        self.poll_unobserved(events, timeout)
+    }
+
+    fn poll_unobserved(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
