@@ -807,6 +807,24 @@ mod loom_tests {
     }
 
     #[test]
+    fn loom_a_failed_knock_is_made_up_for_by_the_next_wake() {
+        model(|| {
+            let (world, mut slots) = World::new(1);
+            let slot = slots.pop().unwrap();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.queues[0].store(1, Ordering::Relaxed);
+                if other.wakes.wake(&slot) {
+                    other.wakes.knock_failed();
+                }
+                other.wake(&slot, 2);
+            });
+            world.poll_until(&[2], 1, announced_sleep);
+            waker.join().unwrap();
+        });
+    }
+
+    #[test]
     fn loom_a_waker_made_while_the_poller_sleeps_unannounced_is_heard() {
         model(|| {
             let (world, _) = World::new(0);
