@@ -121,12 +121,13 @@ impl Checker {
     }
 
     fn from_wish(wish: &str) -> Option<Checker> {
-        let mut checker = match wish.split(',').next()? {
+        let mut words = wish.split(',').map(str::trim);
+        let mut checker = match words.next()? {
             "report" => Checker::new(|finding| eprintln!("litio: {finding}")),
             "panic" => Checker::new(|finding| panic!("litio: {finding}")),
             _ => return None,
         };
-        if let Some(ms) = wish.split(',').nth(1).and_then(|ms| ms.parse().ok()) {
+        if let Some(ms) = words.next().and_then(|ms| ms.parse().ok()) {
             checker = checker.patience(Duration::from_millis(ms));
         }
         Some(checker)
@@ -364,6 +365,7 @@ mod tests {
         let patience = |wish| Checker::from_wish(wish).map(|checker| checker.patience.as_millis());
         assert_eq!(patience("report"), Some(1000));
         assert_eq!(patience("panic,50"), Some(50));
+        assert_eq!(patience(" report, 50 "), Some(50));
         assert_eq!(patience(""), None);
         assert_eq!(patience("off"), None);
     }

@@ -35,7 +35,7 @@ type Report = Box<dyn Fn(&Finding) + Send + Sync>;
 /// In debug builds the environment variable `LITIO_CHECK` gives every `Poll` a checker when it is
 /// made: `LITIO_CHECK=report` prints what is found to the standard error output,
 /// `LITIO_CHECK=panic` panics. A number, after a comma, is the [patience](Checker::patience) in
-/// milliseconds: `LITIO_CHECK=panic,50`.
+/// milliseconds: `LITIO_CHECK=panic,50`. Any other value asks for nothing.
 ///
 /// # Limits
 ///
