@@ -389,7 +389,7 @@ impl<B: Backend> Reactor<B> {
         let spin = Duration::from_nanos(self.spin_nanos);
         let budget = time.left.map_or(spin, |left| left.min(spin));
         loop {
-            // Else the first waker of all would take the poller for asleep, and its wakes would knock.
+            // Else the first waker of all would take the poller for asleep, and knock.
             if self.hub.wakes.approach().is_attended() {
                 self.hub.wakes.ends_sleep_unwoken();
             }

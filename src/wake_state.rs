@@ -308,8 +308,8 @@ impl WakeState {
         Approach(self.word.load(Ordering::Relaxed))
     }
 
-    /// Announces that the poller is about to sleep, if nothing has changed since it looked and found
-    /// no wake pending. False if something has.
+    /// Announces that the poller is about to sleep, if nothing has changed since it looked and
+    /// found no wake pending. False if something has.
     #[inline]
     pub(crate) fn announce_sleep_at(&self, Approach(word): Approach) -> bool {
         self.word

@@ -1,7 +1,7 @@
 //! The checker's book: what is known of the sources of one poller.
 //!
-//! Plain data: whatever happens is written down here, and the answer is what there is to tell of it.
-//! Who is told, and when, is the business of `active.rs`.
+//! Plain data: whatever happens is written down here, and the answer is what there is to tell of
+//! it. Who is told, and when, is the business of `active.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
@@ -331,7 +331,8 @@ impl Book {
         Some(gone.entry.finding(Mistake::Gone))
     }
 
-    /// True if there is a source to which a registration of this number under this token may belong.
+    /// True if there is a source to which a registration of this number under this token may
+    /// belong.
     fn may_be_anothers(&self, source: RawSource, token: Token) -> bool {
         let mut ids = self.tokens.get(&token).into_iter().flatten();
         let is_known = ids.any(|id| {
