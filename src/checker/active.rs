@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::book::{Book, Directions, Shown};
@@ -44,9 +44,7 @@ impl Watcher {
 
     /// True: there is a checker from now on. One that was there before is told nothing more.
     pub(crate) fn set(&self, checker: Checker) -> bool {
-        if let Some(old) = self.replace(Some(Arc::new(Active::new(checker)))) {
-            old.book().forget_all();
-        }
+        self.replace(Some(Arc::new(Active::new(checker))));
         true
     }
 
@@ -140,8 +138,8 @@ pub(crate) struct Active {
     book: Mutex<Book>,
 }
 
-// Sources hold it, and are as safe to be seen after a panic as those of release builds: the book is
-// always in order when somebody is told.
+// Sources lead to it, and are as safe to be seen after a panic as those of release builds: the book
+// is always in order when somebody is told.
 impl UnwindSafe for Active {}
 impl RefUnwindSafe for Active {}
 
@@ -222,13 +220,21 @@ pub(crate) struct Watch(Option<Watched>);
 
 #[derive(Debug)]
 struct Watched {
-    checker: Arc<Active>,
+    /// Weak, because the checker may hold the source. It ends with its poller, or is replaced; then
+    /// nobody watches.
+    checker: Weak<Active>,
     id: u64,
 }
 
 impl Watch {
     pub(crate) fn new() -> Watch {
         Watch(None)
+    }
+
+    /// The checker that watches, and where in its book.
+    fn watched(&self) -> Option<(Arc<Active>, u64)> {
+        let Watched { checker, id } = self.0.as_ref()?;
+        Some((checker.upgrade()?, *id))
     }
 
     pub(crate) fn registered(
@@ -245,6 +251,7 @@ impl Watch {
                     let id = checker
                         .book()
                         .register(source, token, interest, watcher.caller());
+                    let checker = Arc::downgrade(&checker);
                     Watched { checker, id }
                 });
             }
@@ -260,13 +267,12 @@ impl Watch {
         interest: Interest,
         result: &io::Result<()>,
     ) {
-        match (&self.0, result) {
-            (Some(watched), Ok(())) => {
+        match (self.watched(), result) {
+            (Some((checker, id)), Ok(())) => {
                 let at = watcher.caller();
-                let mut book = watched.checker.book();
-                book.reregister(watched.id, token, interest, at);
+                checker.book().reregister(id, token, interest, at);
             }
-            // Registered before there was a checker.
+            // Registered before this checker was there.
             (None, Ok(())) => self.registered(watcher, source, token, interest, result),
             (_, Err(error)) => self.refused(watcher, error, None),
         }
@@ -275,9 +281,10 @@ impl Watch {
     pub(crate) fn deregistered(&mut self, watcher: &Watcher, result: &io::Result<()>) {
         match result {
             Ok(()) => {
-                if let Some(Watched { checker, id }) = self.0.take() {
+                if let Some((checker, id)) = self.watched() {
                     checker.book().deregister(id);
                 }
+                self.0 = None;
             }
             Err(error) => self.refused(watcher, error, None),
         }
@@ -288,7 +295,7 @@ impl Watch {
     fn refused(&self, watcher: &Watcher, error: &io::Error, at_home: Option<Mistake>) {
         use io::ErrorKind::{AlreadyExists, NotFound};
 
-        let Some(Watched { checker, id }) = &self.0 else {
+        let Some((checker, id)) = self.watched() else {
             return;
         };
         if !matches!(error.kind(), AlreadyExists | NotFound) {
@@ -296,12 +303,12 @@ impl Watch {
         }
         let is_own = watcher
             .active()
-            .is_some_and(|active| Arc::ptr_eq(&active, checker));
+            .is_some_and(|active| Arc::ptr_eq(&active, &checker));
         let elsewhere = Some(Mistake::RegisteredElsewhere);
         let Some(mistake) = (if is_own { at_home } else { elsewhere }) else {
             return;
         };
-        let finding = checker.book().finding(*id, mistake);
+        let finding = checker.book().finding(id, mistake);
         checker.tell(finding.map(|finding| Finding {
             called_at: Some(watcher.caller()),
             ..finding
@@ -329,9 +336,10 @@ impl Watch {
     }
 
     fn goes(&mut self, is_suspect: bool) {
-        if let Some(Watched { checker, id }) = self.0.take() {
+        if let Some((checker, id)) = self.watched() {
             checker.book().goes(id, is_suspect);
         }
+        self.0 = None;
     }
 
     /// An operation would have blocked in these directions.
@@ -340,9 +348,9 @@ impl Watch {
     }
 
     fn shown(&self, interest: Interest, shown: Option<Shown>) {
-        if let (Some(Watched { checker, id }), Some(shown)) = (&self.0, shown) {
+        if let (Some((checker, id)), Some(shown)) = (self.watched(), shown) {
             let directions = Directions::of_interest(interest);
-            checker.book().operated(*id, directions, shown);
+            checker.book().operated(id, directions, shown);
         }
     }
 }

@@ -222,14 +222,6 @@ impl Book {
         Some(entry.finding(mistake))
     }
 
-    /// The sources that are in it do not find themselves any more.
-    pub(super) fn forget_all(&mut self) {
-        *self = Book {
-            last_id: self.last_id,
-            ..Book::default()
-        };
-    }
-
     // For registries
 
     /// How many sources in the book have this token.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::panic::Location;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use litio::diagnostics::{Checker, Counters, Counting, Finding, Mistake};
@@ -265,6 +265,24 @@ fn a_finding_may_register() {
     // It holds a registry of the poller that holds it, and ends with the poller all the same.
     drop((socket, rig));
     assert_eq!(witness.strong_count(), 0);
+}
+
+/// As one that sends its findings away.
+#[test]
+fn a_checker_that_holds_a_source_ends_with_the_poller() {
+    let mut rig = Rig::new();
+    let place = Arc::new(OnceLock::new());
+    let witness = Arc::downgrade(&place);
+    let held = Arc::clone(&place);
+    rig.poll.set_checker(Checker::new(move |finding| {
+        let socket: &UdpSocket = held.get().unwrap();
+        let _ = socket.send(finding.to_string().as_bytes());
+    }));
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::READABLE);
+    place.set(socket).unwrap();
+    drop((place, rig));
+    assert_eq!(witness.strong_count(), 0, "the socket is open still");
 }
 
 /// It may hold what does things when it is dropped.
