@@ -207,6 +207,7 @@ macro_rules! conformance {
                 what_is_not_an_edge_need_not_be_drained
                 a_poll_that_spins_is_found
                 a_poll_that_spins_at_the_end_of_a_stream_is_found
+                edges_of_news_are_no_spinning
                 a_busy_poll_that_gets_somewhere_is_not_found
                 registering_twice_is_found_with_both_places
                 registering_elsewhere_is_found
