@@ -12,10 +12,11 @@
 //! * `EV_ONESHOT` is of a filter. That one event of either direction silences a source is done
 //!   here, see [`special`].
 //! * The `udata` is the token, of which all values are legal. Nothing else can be told by it.
-//! * kqueue refuses some descriptors: `/dev/tty` and other devices on macOS (`EINVAL`), on FreeBSD
-//!   the write end of a pipe whose reader is gone (`EPIPE`). See [`beside`] for what is done with
-//!   them. They are not seen by an outer poller that watches the queue's descriptor; and they must
-//!   be deregistered before they are closed, for nobody else notices.
+//! * kqueue refuses some descriptors: `/dev/tty` and other devices on macOS (`EINVAL`), on the BSDs
+//!   the write end of a pipe whose reader is gone (`EPIPE`; on NetBSD `EBADF`, as if it were
+//!   closed). See [`beside`] for what is done with them. They are not seen by an outer poller that
+//!   watches the queue's descriptor; and they must be deregistered before they are closed, for
+//!   nobody else notices.
 //!
 //! Source: kqueue(2) and kevent(2) of each system, select(2)
 
@@ -227,7 +228,7 @@ impl Kqueue {
             }
         }
 
-        let result = self.make(&mut changes, replaces && old.is_none());
+        let result = self.make(source, &mut changes, replaces && old.is_none());
         match result {
             Ok([false, false]) => Ok(()),
             Ok(refused) => {
@@ -248,14 +249,19 @@ impl Kqueue {
 
     /// Submits the changes of a registration and returns the directions that kqueue refuses to
     /// watch.
-    fn make(&self, changes: &mut Changes, must_replace: bool) -> io::Result<[bool; 2]> {
+    fn make(
+        &self,
+        source: RawFd,
+        changes: &mut Changes,
+        must_replace: bool,
+    ) -> io::Result<[bool; 2]> {
         changes.submit(&self.queue)?;
         let mut refused = [false; 2];
         let mut was_found = false;
         for change in changes.outcomes() {
             match (change.is_addition, change.errno) {
                 (true, 0) => {}
-                (true, errno) if is_refusal(change.filter, errno) => {
+                (true, errno) if is_refusal(source, change.filter, errno) => {
                     refused[usize::from(change.filter == os::EVFILT_WRITE)] = true;
                 }
                 (false, libc::ENOENT) => {} // the direction was not asked for before
@@ -586,12 +592,23 @@ fn errno(receipt: &kevent) -> i32 {
 }
 
 /// True if kqueue will not watch this direction of the descriptor, while select(2) will.
-fn is_refusal(filter: Filter, errno: i32) -> bool {
-    // FreeBSD does not take the write end of a pipe whose reader is gone. Mac OS X 10.11 said so
-    // too, but reported it all the same: twice, now.
-    const EPIPE: i32 = libc::EPIPE;
-    [libc::EINVAL, libc::ENODEV, libc::EOPNOTSUPP, libc::ENOTSUP].contains(&errno)
-        || filter == os::EVFILT_WRITE && errno == EPIPE
+fn is_refusal(source: RawFd, filter: Filter, errno: i32) -> bool {
+    match errno {
+        libc::EINVAL | libc::ENODEV => true,
+        // One number on some systems.
+        errno if errno == libc::EOPNOTSUPP || errno == libc::ENOTSUP => true,
+        // The BSDs do not take the write end of a pipe whose reader is gone, and NetBSD says of it
+        // what all say of a descriptor that is closed. Mac OS X 10.11 said EPIPE too, but reported
+        // it all the same: twice, now.
+        libc::EPIPE => filter == os::EVFILT_WRITE,
+        libc::EBADF => filter == os::EVFILT_WRITE && is_open(source),
+        _ => false,
+    }
+}
+
+fn is_open(fd: RawFd) -> bool {
+    // SAFETY: takes integers.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).is_ok()
 }
 
 #[inline]
