@@ -9,6 +9,9 @@
 //! Beware:
 //! * Adding a filter that is there changes its `udata` and checks the source again, but not the
 //!   trigger mode. A change of mode takes the filter out first.
+//! * The kernel does not tell what it has. A `reregister` that it refuses in part, for want of
+//!   memory, may leave an edge-triggered source with the new token and more directions than before,
+//!   and with none if the mode was to change.
 //! * `EV_ONESHOT` is of a filter. That one event of either direction silences a source is done
 //!   here, see [`special`].
 //! * The `udata` is the token, of which all values are legal. Nothing else can be told by it.
@@ -47,7 +50,7 @@ pub(crate) use emulation::WithoutUserEvents;
 use bell::Bell;
 use os::{Filter, Flags, kevent};
 use special::{Entries, Entry, Special};
-use watch::Watch;
+use watch::{TO_READ, TO_WRITE, Watch};
 
 /// Identifiers of our own user events; a program's have other numbers.
 const KNOCK: usize = 0x6c69_746b; // "litk"
@@ -238,8 +241,15 @@ impl Kqueue {
                 Ok(())
             }
             Err(error) => {
-                changes.undo(source, &self.queue);
+                // Nobody knows the token that an edge-triggered direction had, so what was changed
+                // of it stays: an event too many is spurious, one too few would be lost.
+                if replaces || !is_registered {
+                    changes.undo(source, &self.queue);
+                }
                 if let Some(mut special) = special {
+                    if let Some(old) = &old {
+                        self.restore(source, old);
+                    }
                     special.set(source, old);
                 }
                 Err(error)
@@ -276,6 +286,32 @@ impl Kqueue {
             self.prepare(&self.refresher, REFRESH)?;
         }
         Ok(refused)
+    }
+
+    /// Puts back what a change has taken out that then failed.
+    fn restore(&self, source: RawFd, old: &Entry) {
+        if old.is_spent {
+            return;
+        }
+        let mut changes = Changes::default();
+        for (filter, is_asked, refused) in [
+            (
+                os::EVFILT_READ,
+                old.interest.is_readable(),
+                old.refused[TO_READ],
+            ),
+            (
+                os::EVFILT_WRITE,
+                old.interest.is_writable(),
+                old.refused[TO_WRITE],
+            ),
+        ] {
+            if is_asked && refused.is_none() {
+                changes.add(source, filter, old.token, old.interest.mode());
+            }
+        }
+        // They were there a moment ago. If they cannot be put back, there is nothing else to do.
+        let _ = changes.submit(&self.queue);
     }
 
     /// Makes a poller that sleeps look at the refused descriptors anew.
@@ -882,6 +918,26 @@ mod tests {
             }
         }
         assert!(rig.kqueue.special.is_empty());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")] // the emulation refuses what it is told to
+    fn a_change_that_fails_leaves_the_registration() {
+        for mode in [|interest| interest, Interest::level, Interest::oneshot] {
+            let mut rig = Rig::new();
+            let (source, _peer) = pair();
+            rig.register(&source, 1, mode(R));
+            emulation::refuse(rig.kqueue.as_raw_fd(), |change| {
+                (change.filter == os::EVFILT_WRITE).then_some(libc::ENOMEM)
+            });
+            let result = rig
+                .kqueue
+                .reregister(source.as_raw_fd(), Token(1), mode(RW));
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+            assert_eq!(rig.select(SOON), [(1, Readiness::READABLE)]);
+            rig.kqueue.deregister(source.as_raw_fd()).unwrap();
+            assert!(rig.kqueue.special.is_empty());
+        }
     }
 
     /// A one-shot source with events of both directions in one batch, and in two.
