@@ -219,7 +219,7 @@ mod tests {
         assert!(!rig.kqueue.special.has_refused());
     }
 
-    /// So the BSDs refuse the write end of a pipe whose reader is gone; NetBSD as if it were closed.
+    /// So the BSDs refuse the end to write of a pipe without a reader; NetBSD as if it were closed.
     #[test]
     fn pipes_without_a_reader_are_reported_all_the_same() {
         for errno in [libc::EPIPE, libc::EBADF] {
