@@ -126,6 +126,7 @@ const WITHOUT_TESTS: &[(&str, &[&str])] = &[
             "armv7-sony-vita-newlibeabihf",
         ],
     ),
+    ("they need limits of resources", &["x86_64-unknown-fuchsia"]),
     (
         "the crate socket2, which they use, does not compile there",
         &["x86_64-unknown-hermit"],
