@@ -584,7 +584,9 @@ impl Owner for Pipe {
             return Report::default();
         };
         registered.is_listed = false;
-        if !registered.interest.is_level() {
+        // Through the port, where all that is ready queues. What is reported here comes before that,
+        // and where there is little room nothing else would have its turn.
+        if !registered.interest.is_level() || state.notice(&self).is_ok() {
             return Report::default();
         }
         let readiness = state.readiness();

@@ -7,6 +7,7 @@ use std::os::windows::io::OwnedHandle;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use litio::net::UdpSocket;
 use litio::windows::{NamedPipe, NamedPipeOptions};
 use litio::{Interest, Token};
 
@@ -423,6 +424,30 @@ fn level_reports_while_it_is_so_and_one_shot_once() {
     rig.expect_nothing();
     rig.reregister(&mut server, A, BOTH.oneshot());
     rig.expect(A, READABLE);
+}
+
+#[test]
+fn no_pipe_triggered_by_level_keeps_another_source_from_its_turn() {
+    let mut rig = Rig::with_capacity(1);
+    let (mut server, mut client) = pair(&mut rig);
+    let socket = UdpSocket::bind(any_v4()).unwrap();
+    let mut receiver = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut receiver, C, Interest::READABLE);
+    rig.reregister(&mut server, A, Interest::WRITABLE.level());
+    rig.reregister(&mut client, B, Interest::WRITABLE.level());
+    for _ in 0..3 {
+        socket
+            .send_to(b"x", receiver.local_addr().unwrap())
+            .unwrap();
+        for token in [A, B, C, A, B] {
+            let mut polls = 0;
+            while rig.poll_once(DEADLINE)[0].0 != token {
+                polls += 1;
+                assert!(polls < 20, "{token:?} has no turn");
+            }
+        }
+        while receiver.recv(&mut [0]).is_ok() {}
+    }
 }
 
 #[test]
