@@ -9,8 +9,8 @@
 //!  at rest ────────▶ in the air ────▶ ready ───────────────────────▶ at rest, and begun again
 //!    ▲  ▲                │  │                                          (reading)
 //!    │  └────────────────┘  └────▶ failed ──▶ at rest
-//!    │    lands (writing)    lands with     an operation returned the error
-//!    │                       an error
+//!    │    lands (writing)    lands with     an operation returned the error,
+//!    │                       an error       but for the end of the stream, which stays
 //!    └── disconnect, from anywhere: what is in the air lands as nobody's
 //! ```
 //!
@@ -831,7 +831,7 @@ impl State {
                 }
                 Ok(count)
             }
-            Reading::Failed(error) => end_or(error),
+            Reading::Failed(error) => self.end_or(error),
             in_the_air @ Reading::Air { .. } => {
                 self.reading = in_the_air;
                 Err(would_block())
@@ -844,10 +844,19 @@ impl State {
                 match self.begin_read(pipe) {
                     Ok(()) => Err(would_block()),
                     Err(error) if is(&error, ERROR_PIPE_LISTENING) => Err(would_block()),
-                    Err(error) => end_or(error),
+                    Err(error) => self.end_or(error),
                 }
             }
         }
+    }
+
+    /// The end of the stream stays where it is, and is as ready as before.
+    fn end_or(&mut self, error: io::Error) -> io::Result<usize> {
+        if !is_end(&error) {
+            return Err(error);
+        }
+        self.reading = Reading::Failed(error);
+        Ok(0)
     }
 
     fn write(&mut self, pipe: &Arc<Pipe>, bytes: &[u8]) -> io::Result<usize> {
@@ -901,9 +910,12 @@ impl State {
     /// What an operation would find now.
     fn readiness(&self) -> Readiness {
         let is_readable = matches!(self.reading, Reading::Ready { .. } | Reading::Failed(_));
+        let is_at_end = matches!(&self.reading, Reading::Failed(error) if is_end(error));
         let is_writable = self.connect_error.is_some()
             || self.is_connected && !matches!(self.writing, Writing::Air { .. });
-        Readiness::READABLE.when(is_readable) | Readiness::WRITABLE.when(is_writable)
+        Readiness::READABLE.when(is_readable)
+            | Readiness::READ_CLOSED.when(is_at_end)
+            | Readiness::WRITABLE.when(is_writable)
     }
 
     /// Sees to it that the next `select` reports what is ready already.
@@ -977,10 +989,6 @@ fn is_unconnected(error: &io::Error) -> bool {
 /// The other end is closed.
 fn is_end(error: &io::Error) -> bool {
     is(error, ERROR_BROKEN_PIPE) || is(error, ERROR_HANDLE_EOF)
-}
-
-fn end_or(error: io::Error) -> io::Result<usize> {
-    if is_end(&error) { Ok(0) } else { Err(error) }
 }
 
 fn would_block() -> io::Error {

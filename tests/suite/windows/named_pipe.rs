@@ -426,6 +426,26 @@ fn level_reports_while_it_is_so_and_one_shot_once() {
     rig.expect(A, READABLE);
 }
 
+/// The end is there to be read for good, so it is reported like anything else that is ready.
+#[test]
+fn the_end_of_the_stream_is_ready_by_level_and_after_reregister() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    drop(client);
+    rig.expect(A, READABLE);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    rig.reregister(&mut server, A, Interest::READABLE);
+    rig.expect(A, READABLE | READ_CLOSED);
+    rig.reregister(&mut server, A, Interest::READABLE.level());
+    for _ in 0..4 {
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        assert_eq!(rig.poll_once(DEADLINE), [(A, READABLE | READ_CLOSED)]);
+    }
+    server.disconnect().unwrap();
+    rig.poll_once(QUIET); // what was on its way
+    assert_eq!(rig.poll_once(QUIET), []);
+}
+
 #[test]
 fn no_pipe_triggered_by_level_keeps_another_source_from_its_turn() {
     let mut rig = Rig::with_capacity(1);
