@@ -31,7 +31,6 @@ use std::os::windows::io::{
 };
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
@@ -584,8 +583,8 @@ impl Owner for Pipe {
             return Report::default();
         };
         registered.is_listed = false;
-        // Through the port, where all that is ready queues. What is reported here comes before that,
-        // and where there is little room nothing else would have its turn.
+        // Through the port, where all that is ready queues. What is reported here comes before
+        // that, and where there is little room nothing else would have its turn.
         if !registered.interest.is_level() || state.notice(&self).is_ok() {
             return Report::default();
         }
@@ -952,8 +951,8 @@ impl State {
         registered.is_listed |= is_listed_anew;
         Report {
             event: Some(Event::new(registered.token, told)),
-            again: is_listed_anew.then_some(Duration::ZERO),
-            is_closed: false,
+            is_next: is_listed_anew,
+            ..Report::default()
         }
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use crate::events::Event;
 use crate::interest::Interest;
@@ -258,8 +257,8 @@ impl State {
         self.is_listed |= is_listed_anew;
         Report {
             event: Some(Event::new(self.token, readiness)),
-            again: is_listed_anew.then_some(Duration::ZERO),
-            is_closed: false,
+            is_next: is_listed_anew,
+            ..Report::default()
         }
     }
 }
@@ -292,6 +291,7 @@ impl Owner for Waiting {
 mod tests {
     use std::io::ErrorKind;
     use std::process::{Child, Command};
+    use std::time::Duration;
 
     use super::*;
     use crate::events::Events;

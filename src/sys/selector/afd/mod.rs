@@ -139,8 +139,10 @@ pub(crate) struct Afd {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) event: Option<Event>,
-    /// When to look after the source: zero means that the next `select` begins with it.
-    pub(crate) again: Option<Duration>,
+    /// The next `select` begins with looking after the source.
+    pub(crate) is_next: bool,
+    /// When to look after a paced source; twice if its directions rest for different times.
+    pub(crate) dues: [Option<Instant>; 2],
     /// The socket was closed without having been deregistered, and has left.
     pub(crate) is_closed: bool,
 }
@@ -370,7 +372,7 @@ impl Afd {
             // If it fails there is an event to report, so a place must be free for it.
             if is_time && room.left() > 0 {
                 let report = match &again.who {
-                    Who::Socket(socket) => socket.look_after(),
+                    Who::Socket(socket) => socket.look_after(again.due),
                     Who::Owner(owner) => Arc::clone(owner).look_after(),
                 };
                 self.take_note(again.who, report, room);
@@ -390,9 +392,12 @@ impl Afd {
             Who::Socket(socket) if report.is_closed => self.forget(socket),
             _ => {}
         }
-        if let Some(rest) = report.again {
-            let due = (!rest.is_zero()).then(|| Instant::now() + rest);
+        for due in report.dues.into_iter().flatten() {
+            let (who, due) = (who.clone(), Some(due));
             self.agenda.put(Again { who, due });
+        }
+        if report.is_next {
+            self.agenda.put(Again { who, due: None });
         }
     }
 
