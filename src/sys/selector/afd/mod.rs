@@ -21,9 +21,9 @@
 //! for the ends of those that rest. None of this can make a `select` fail: an error becomes an
 //! event of the source that it concerns.
 //!
-//! Locks: the map of sockets, then one socket, then either the list of devices or the agenda, with
-//! which no other is taken. The kernel calls of a socket are made under its lock, so that a request
-//! cannot land before it is known to fly.
+//! Locks: one socket, then either the agenda, or the map of sockets (in which it is not yet) and the
+//! list of devices. The kernel calls of a socket are made under its lock, so that a request cannot
+//! land before it is known to fly.
 //!
 //! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
 //! addresses in this library, so that they are nobody else's. A packet under a foreign key was
@@ -195,14 +195,15 @@ impl Backend for Afd {
     fn register(&self, source: RawSocket, token: Token, interest: Interest) -> io::Result<()> {
         Self::check_interest(interest)?;
         let base = base_handle(source)?;
-        let socket = match self.sockets_mut().entry(source) {
-            Entry::Occupied(_) => return Err(already_registered()),
+        let socket = Socket::new(source, base, self.devices.seat()?);
+        let make_known = || match self.sockets_mut().entry(source) {
+            Entry::Occupied(_) => Err(already_registered()),
             Entry::Vacant(place) => {
-                let socket = Socket::new(source, base, self.devices.seat()?);
-                Arc::clone(place.insert(socket))
+                place.insert(Arc::clone(&socket));
+                Ok(())
             }
         };
-        let result = socket.register(token, interest);
+        let result = socket.register(token, interest, make_known);
         if result.is_err() {
             self.forget(&socket);
         }
@@ -575,6 +576,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawSocket, IntoRawSocket};
+    use std::sync::atomic::AtomicBool;
     use std::thread;
 
     use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
@@ -814,6 +816,35 @@ mod tests {
         theirs.write_all(b"x").unwrap();
         assert_eq!(select(&afd, 1, SOON), [(1000, Readiness::READABLE)]);
         afd.deregister(source).unwrap();
+    }
+
+    /// Whoever finds a socket that is just being registered must not take it for one that is not.
+    #[test]
+    fn deregister_during_register_leaves_nothing_that_cannot_be_removed() {
+        let afd = Afd::new().unwrap();
+        let (ours, _theirs) = pair();
+        let source = ours.as_raw_socket();
+        for round in 0..2_000 {
+            let is_registered = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let deregistering = scope.spawn(|| {
+                    loop {
+                        let was_registered = is_registered.load(Ordering::Acquire);
+                        if afd.deregister(source).is_ok() {
+                            return true;
+                        }
+                        if was_registered {
+                            return false;
+                        }
+                    }
+                });
+                afd.register(source, Token(round), BOTH).unwrap();
+                is_registered.store(true, Ordering::Release);
+                assert!(deregistering.join().unwrap(), "round {round}");
+            });
+        }
+        assert_eq!(select_now(&afd), []);
+        assert_eq!(afd.port.owed(), 0);
     }
 
     #[test]

@@ -56,7 +56,7 @@ use super::{NO_PANIC, Report};
 use crate::events::Event;
 use crate::interest::{Interest, Mode};
 use crate::readiness::Readiness;
-use crate::sys::selector::registration::{already_registered, not_registered};
+use crate::sys::selector::registration::not_registered;
 use crate::sys::selector::rest::Rest;
 use crate::token::Token;
 
@@ -156,11 +156,16 @@ impl Socket {
         self.seat.port()
     }
 
-    pub(super) fn register(self: &Arc<Self>, token: Token, interest: Interest) -> io::Result<()> {
+    /// Registers a new socket, which `make_known` lets others find. Whoever does so while it is
+    /// being registered waits until that is over.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        token: Token,
+        interest: Interest,
+        make_known: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut state = self.lock();
-        if state.registered.is_some() {
-            return Err(already_registered());
-        }
+        make_known()?;
         state.registered = Some(Registered::new(token, interest));
         let result = state.ask(self, interest);
         if result.is_err() {
