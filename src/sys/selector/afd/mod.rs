@@ -11,7 +11,7 @@
 //! * [`request`]: one question, and the memory in which the kernel writes its answer.
 //! * [`socket`]: the state machine of a registered socket, with a diagram.
 //! * [`operation`]: what pipes and the like begin, and its memory; their machines are in `windows`.
-//! * [`wait`]: packets of objects that were signalled.
+//! * [`wait`]: packets of objects that were signalled. Tests may run over an emulation of them.
 //! * [`agenda`]: what the next `select` begins with.
 //! * this file: the sockets by number, and `select`.
 //!
@@ -21,9 +21,9 @@
 //! for the ends of those that rest. None of this can make a `select` fail: an error becomes an
 //! event of the source that it concerns.
 //!
-//! Locks: one socket, then either the agenda, or the map of sockets (in which it is not yet) and the
-//! list of devices. The kernel calls of a socket are made under its lock, so that a request cannot
-//! land before it is known to fly.
+//! Locks: one socket, then either the agenda, or the map of sockets (in which it is not yet) and
+//! the list of devices. The kernel calls of a socket are made under its lock, so that a request
+//! cannot land before it is known to fly.
 //!
 //! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
 //! addresses in this library, so that they are nobody else's. A packet under a foreign key was
@@ -35,6 +35,8 @@
 
 mod agenda;
 mod device;
+#[cfg(test)]
+mod emulation;
 mod operation;
 mod port;
 mod request;
