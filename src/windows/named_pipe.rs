@@ -787,7 +787,9 @@ impl State {
                 Err(error) => Err(error),
             },
             Ok(false) => {
-                self.writing = Writing::Rest(Some(operation));
+                // What a large write took is not kept for as long as the pipe lives.
+                let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
+                self.writing = Writing::Rest(is_kept.then_some(operation));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -1006,4 +1008,46 @@ fn not_registered() -> io::Error {
         io::ErrorKind::NotFound,
         "source is not registered with this registry; use `register` first",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::events::Events;
+    use crate::poll::Poll;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn the_memory_of_a_small_write_is_kept_and_that_of_a_large_one_is_not() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let registry = poll.registry().try_clone().unwrap();
+        let mut poll_until = |is_true: &mut dyn FnMut() -> bool| {
+            let start = Instant::now();
+            while !is_true() {
+                assert!(start.elapsed() < SOON);
+                poll.poll(&mut events, Some(SOON)).unwrap();
+            }
+        };
+        let name = format!(r"\\.\pipe\litio-unit-{}", std::process::id());
+        let mut server = NamedPipe::new(&name).unwrap();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut server, Token(1), both).unwrap();
+        let _ = server.connect();
+        let mut client = OpenOptions::new().read(true).open(&name).unwrap();
+        for (len, is_kept) in [(100, true), (1_000_000, false), (1, true)] {
+            let bytes = vec![7; len];
+            poll_until(&mut || (&server).write(&bytes).is_ok());
+            std::thread::scope(|scope| {
+                scope.spawn(|| client.read_exact(&mut vec![0; len]).unwrap());
+                poll_until(&mut || matches!(server.pipe.lock().writing, Writing::Rest(_)));
+            });
+            let was_kept = matches!(server.pipe.lock().writing, Writing::Rest(Some(_)));
+            assert_eq!(was_kept, is_kept, "{len}");
+        }
+    }
 }
