@@ -75,10 +75,13 @@ const NOTICE: u64 = 0;
 /// back a write that is under way; dropping the `Poll` as well does: what the pipe has not taken by
 /// then is lost. A write of nothing does nothing.
 ///
-/// At the end of the stream, when the other end is closed, reading answers `Ok(0)`.
+/// At the end of the stream, when the other end is closed, reading answers `Ok(0)`. So does a write
+/// of nothing by the other end, which the system passes on; the event of the end says
+/// [`is_read_closed`](crate::event::Event::is_read_closed).
 ///
 /// In message mode a read returns bytes of one message only; a message that is longer than the
-/// buffer comes in pieces, and no byte is lost.
+/// buffer comes in pieces, and no byte is lost. A client's end reads bytes, whatever the pipe,
+/// until it has been told otherwise with `SetNamedPipeHandleState`.
 ///
 /// # Examples
 ///
@@ -416,7 +419,8 @@ impl AsRawHandle for NamedPipe {
 }
 
 /// Takes a handle of either end, which must have been made with `FILE_FLAG_OVERLAPPED` and not be
-/// associated with a completion port.
+/// associated with a completion port: registering is refused otherwise. Nor must it have been told
+/// to skip packets (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`), which would be waited for in vain.
 impl From<OwnedHandle> for NamedPipe {
     fn from(handle: OwnedHandle) -> NamedPipe {
         let handle = Arc::new(handle);

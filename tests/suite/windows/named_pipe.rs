@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::OwnedHandle;
+use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -214,6 +214,32 @@ fn a_read_gives_bytes_of_one_message_only() {
 }
 
 #[test]
+fn an_empty_message_is_zero_bytes_and_not_the_end() {
+    let mut rig = Rig::new();
+    let name = unique_name();
+    let mut server = NamedPipeOptions::new()
+        .message_mode(true)
+        .create(&name)
+        .unwrap();
+    rig.register(&mut server, A, BOTH);
+    expect_would_block(server.connect());
+    // Litio's own end writes no empty messages.
+    let mut client = OpenOptions::new().write(true).open(&name).unwrap();
+    rig.expect(A, WRITABLE);
+    for _ in 0..3 {
+        assert_eq!(client.write(b"").unwrap(), 0);
+        assert!(!rig.expect(A, READABLE).has(READ_CLOSED));
+        assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+        client.write_all(b"a message").unwrap();
+        assert_eq!(read_exactly(&mut rig, A, &server, 9), b"a message");
+        expect_would_block(server.read(&mut [0; 8]));
+    }
+    drop(client);
+    rig.expect(A, READABLE | READ_CLOSED);
+    assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
 fn more_than_the_pipe_holds_arrives_whole() {
     let mut rig = Rig::new();
     let (mut server, client) = pair(&mut rig);
@@ -389,6 +415,36 @@ fn registering_twice_changing_what_is_not_and_another_poll_are_refused() {
     );
     rig.register(&mut pipe, A, BOTH);
     rig.expect_nothing();
+}
+
+/// A file opened for waiting operations, which would block in the midst of registering, and one that
+/// belongs to another port.
+#[test]
+fn a_handle_that_cannot_be_associated_is_refused_without_a_trace() {
+    let mut rig = Rig::new();
+    let other = Rig::new();
+    let name = unique_name();
+    let mut server = NamedPipe::new(&name).unwrap();
+    rig.register(&mut server, A, BOTH);
+    expect_would_block(server.connect());
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&name)
+        .unwrap();
+    rig.expect(A, WRITABLE);
+    let mut waiting = NamedPipe::from(OwnedHandle::from(file));
+    let duplicate = server.as_handle().try_clone_to_owned().unwrap();
+    let mut elsewhere = NamedPipe::from(duplicate);
+    for _ in 0..2 {
+        assert!(rig.registry().register(&mut waiting, B, BOTH).is_err());
+        assert!(other.registry().register(&mut elsewhere, B, BOTH).is_err());
+        expect_error(ErrorKind::NotFound, rig.registry().deregister(&mut waiting));
+        expect_would_block(waiting.read(&mut [0]));
+    }
+    drop((waiting, elsewhere));
+    rig.expect(A, READABLE);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
 }
 
 #[test]
