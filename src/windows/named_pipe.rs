@@ -404,7 +404,8 @@ impl Source for NamedPipe {
     }
 }
 
-/// The handle. I/O on it is not seen by the pipe.
+/// The handle. I/O on it is not seen by the pipe; the packets of overlapped operations that others
+/// begin on it end in the port of the `Poll`, and are ignored.
 impl AsHandle for NamedPipe {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         self.handle.as_handle()
@@ -1019,11 +1020,54 @@ mod tests {
     use std::fs::OpenOptions;
     use std::time::{Duration, Instant};
 
+    use windows_sys::Win32::System::IO::OVERLAPPED;
+
     use super::*;
     use crate::events::Events;
     use crate::poll::Poll;
 
     const SOON: Duration = Duration::from_secs(20);
+
+    /// The handle may be used by others too: through `as_raw_handle`, a duplicate, by a child. What
+    /// they begin ends in our port, with a pointer that means nothing here.
+    #[test]
+    fn an_operation_that_somebody_else_began_is_ignored() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let name = format!(r"\\.\pipe\litio-foreign-{}", std::process::id());
+        let mut server = NamedPipe::new(&name).unwrap();
+        poll.registry()
+            .register(&mut server, Token(1), Interest::READABLE)
+            .unwrap();
+        let _ = server.connect();
+        let mut client = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&name)
+            .unwrap();
+        let mut foreign = Box::new(OVERLAPPED::default());
+        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over.
+        let is_written = unsafe {
+            WriteFile(
+                server.as_raw_handle(),
+                b"foreign".as_ptr(),
+                7,
+                ptr::null_mut(),
+                &mut *foreign,
+            )
+        };
+        assert_ne!(is_written, 0);
+        poll.poll(&mut events, Some(Duration::from_millis(20)))
+            .unwrap();
+        assert!(events.is_empty());
+        let mut bytes = [0; 7];
+        client.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"foreign");
+        client.write_all(b"ours").unwrap();
+        poll.poll(&mut events, Some(SOON)).unwrap();
+        assert_eq!(server.read(&mut bytes).unwrap(), 4);
+        assert_eq!(foreign.InternalHigh, 7);
+    }
 
     #[test]
     fn the_memory_of_a_small_write_is_kept_and_that_of_a_large_one_is_not() {

@@ -320,9 +320,11 @@ impl Afd {
                 }
                 known if known == key::operation() => {
                     // SAFETY: as above.
-                    let (owner, operation) = unsafe { Operation::from_packet(&packet) };
-                    let report = Arc::clone(&owner).land(operation);
-                    self.take_note(Who::Owner(owner), report, room);
+                    let landed = unsafe { Operation::from_packet(&packet, &self.port) };
+                    if let Some((owner, operation)) = landed {
+                        let report = Arc::clone(&owner).land(operation);
+                        self.take_note(Who::Owner(owner), report, room);
+                    }
                 }
                 known if known == key::wait() => {
                     let number = packet.lpOverlapped.addr();
@@ -463,7 +465,7 @@ impl Drop for Afd {
                     drop(unsafe { Request::from_packet(&packet) });
                 } else if packet.lpCompletionKey == key::operation() {
                     // SAFETY: as above.
-                    drop(unsafe { Operation::from_packet(&packet) });
+                    drop(unsafe { Operation::from_packet(&packet, &self.port) });
                 }
             }
         }
