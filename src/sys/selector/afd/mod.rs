@@ -55,7 +55,7 @@ use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, RtlNtStatusToDosError};
 use windows_sys::Win32::Networking::WinSock::{
-    SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SOCKET, SOCKET_ERROR, WSAENOTSOCK, WSAIoctl,
+    SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SOCKET, SOCKET_ERROR, WSAIoctl,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
@@ -528,23 +528,37 @@ impl Until {
 /// The handle that the driver knows. Layers that programs install over the system's sockets hand
 /// out others.
 fn base_handle(source: RawSocket) -> io::Result<BaseHandle> {
-    match provider_handle(source, SIO_BASE_HANDLE) {
-        Ok(base) => Ok(base),
-        Err(error) if error.raw_os_error() == Some(WSAENOTSOCK) => Err(error),
-        // There are layers that refuse this question, which the manual forbids them to, but know
-        // this one.
-        Err(error) => provider_handle(source, SIO_BSP_HANDLE_POLL).map_err(|_| error),
+    lowest_handle(source as HANDLE, provider_handle).map(BaseHandle)
+}
+
+/// There are layers that refuse to tell the lowest handle, which the manual forbids them to, but
+/// tell the next one below them. wepoll goes down layer by layer, too.
+fn lowest_handle(
+    source: HANDLE,
+    ask: impl Fn(HANDLE, u32) -> io::Result<HANDLE>,
+) -> io::Result<HANDLE> {
+    let mut lowest = source;
+    loop {
+        let error = match ask(lowest, SIO_BASE_HANDLE) {
+            Ok(base) => return Ok(base),
+            Err(error) => error,
+        };
+        match ask(lowest, SIO_BSP_HANDLE_POLL) {
+            Ok(below) if below != lowest => lowest = below,
+            _ if lowest != source => return Ok(lowest),
+            _ => return Err(error),
+        }
     }
 }
 
-fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
+fn provider_handle(socket: HANDLE, question: u32) -> io::Result<HANDLE> {
     let mut base: HANDLE = ptr::null_mut();
     let mut length = 0;
     // SAFETY: a handle is written, for which there is room, and its length; nothing is read, and
     // the call is synchronous.
     let result = unsafe {
         WSAIoctl(
-            source as SOCKET,
+            socket as SOCKET,
             question,
             ptr::null(),
             0,
@@ -558,7 +572,7 @@ fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
     if result == SOCKET_ERROR {
         return Err(io::Error::last_os_error());
     }
-    Ok(BaseHandle(base))
+    Ok(base)
 }
 
 /// The kernel's way to say that a call was not accepted. Warnings, and that it is pending, are
@@ -893,6 +907,41 @@ mod tests {
             io::ErrorKind::NotFound
         );
         assert_eq!(select_now(&afd), []);
+    }
+
+    #[test]
+    fn the_handle_below_all_layers_is_found_though_some_refuse_to_tell_it() {
+        type Answer = Option<usize>;
+        // What each of the layers, by its number, answers to either question, if it does.
+        fn lowest(layers: &[(Answer, Answer)]) -> io::Result<usize> {
+            let answer = lowest_handle(ptr::null_mut(), |socket, question| {
+                let (base, below) = layers[socket.addr()];
+                let answer = if question == SIO_BASE_HANDLE {
+                    base
+                } else {
+                    below
+                };
+                answer
+                    .map(ptr::without_provenance_mut)
+                    .ok_or_else(|| io::ErrorKind::Unsupported.into())
+            });
+            answer.map(|handle| handle.addr())
+        }
+        assert_eq!(lowest(&[(Some(0), None)]).unwrap(), 0);
+        assert_eq!(lowest(&[(Some(2), Some(1))]).unwrap(), 2);
+        let system = (Some(2), Some(2));
+        assert_eq!(
+            lowest(&[(None, Some(1)), (None, Some(2)), system]).unwrap(),
+            2
+        );
+        assert_eq!(lowest(&[(None, Some(1)), (Some(2), Some(1))]).unwrap(), 2);
+        assert_eq!(lowest(&[(None, Some(1)), (None, Some(1))]).unwrap(), 1);
+        for nothing in [&[(None, None)], &[(None, Some(0))]] {
+            assert_eq!(
+                lowest(nothing).unwrap_err().kind(),
+                io::ErrorKind::Unsupported
+            );
+        }
     }
 
     #[test]
