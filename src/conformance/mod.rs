@@ -223,6 +223,7 @@ macro_rules! conformance {
             tests! { $backend, pacing:
                 a_paced_source_is_repeated_at_growing_intervals_at_most
                 the_directions_of_a_paced_source_do_not_disturb_each_other
+                a_direction_that_rests_long_does_not_slow_down_the_other
                 a_paced_source_reports_new_data_unasked
                 a_paced_source_that_is_not_ready_leaves_the_timeout_alone
                 a_paced_source_that_was_removed_is_not_repeated
