@@ -22,7 +22,8 @@ const MODE_SHIFT: u32 = 5;
 /// every platform, and [`Registry::register`](crate::Registry::register) returns
 /// [`Unsupported`](std::io::ErrorKind::Unsupported) where the system lacks them.
 ///
-/// Errors and closed ends are reported whether asked for or not.
+/// Errors, and that both ends are closed, are reported whether asked for or not; that the peer has
+/// only stopped sending, to whoever asks for `READABLE`.
 ///
 /// # Trigger modes
 ///
@@ -201,10 +202,9 @@ impl Interest {
         }
     }
 
-    /// True if only [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE) are asked
-    /// for, which every backend can detect, or what else `supported` names.
-    pub(crate) fn is_within(self, supported: Interest) -> bool {
-        self.bits() & DIRECTIONS & !supported.bits() == 0
+    /// True if no direction is asked for but those that `detected` names.
+    pub(crate) fn is_within(self, detected: Interest) -> bool {
+        self.bits() & DIRECTIONS & !detected.bits() == 0
     }
 }
 

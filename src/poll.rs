@@ -302,12 +302,12 @@ impl<B: Backend> Reactor<B> {
         let wakes = &self.hub.wakes;
         let approach = wakes.approach();
         if approach.obstacles() as u64 | self.spin_nanos != 0 || events.capacity() == 0 {
-            return self.poll_in_turns(events, timeout);
+            return self.poll_in_rounds(events, timeout);
         }
-        // Nobody can wake it, or it will not sleep, else it says so.
+        // A sleep is announced, if there is one and there may be somebody to end it.
         let is_announced = approach.is_attended() && timeout != Some(Duration::ZERO);
         if is_announced && (self.is_knock_due || !wakes.announce_sleep_at(approach)) {
-            return self.poll_in_turns(events, timeout);
+            return self.poll_in_rounds(events, timeout);
         }
         let room = events.room(usize::MAX);
         match self.hub.selector.select(&mut self.buffer, room, timeout) {
@@ -317,26 +317,34 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// A poll that may need several calls of `select`.
-    fn poll_in_turns(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    /// A poll that may take several rounds, each of them one `select`.
+    fn poll_in_rounds(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         if self.hub.wakes.is_observed() {
             return self.poll_observed(events, timeout);
         }
+        self.poll_unobserved(events, timeout)
+    }
+
+    fn poll_unobserved(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
         if self.spin_nanos > 0 {
             return self.spin(events, timeout);
         }
-        let patience = Patience::new(timeout, self.is_knock_due);
-        match self.turn(events, timeout) {
+        let time = TimeLeft::new(timeout, self.is_knock_due);
+        match self.round(events, timeout) {
             Ok(Outcome::Done) => Ok(()),
-            outcome => self.go_on(events, patience, outcome),
+            outcome => self.go_on(events, time, outcome),
         }
     }
 
-    /// A `select` that was tried at once has failed or was knocked up, or there are wakes to
-    /// deliver. Whoever knocked was not expected, so the clock was not read.
+    /// The `select` of a common case has failed or was knocked up, or there are wakes to deliver. A
+    /// knock was not expected, so the clock was not read.
     fn after_select(
         &mut self,
         events: &mut Events,
@@ -344,53 +352,53 @@ impl<B: Backend> Reactor<B> {
         result: io::Result<Knocked>,
     ) -> io::Result<()> {
         let outcome = self.conclude(events, timeout != Some(Duration::ZERO), result);
-        let time_is_unknown = Patience {
+        let time_is_unknown = TimeLeft {
             left: timeout,
             since: None,
         };
         self.go_on(events, time_is_unknown, outcome)
     }
 
-    /// Goes on after a turn that was roused for nothing, as long as there is time.
+    /// Goes on after a round that was roused for nothing, as long as there is time.
     #[cold]
     fn go_on(
         &mut self,
         events: &mut Events,
-        mut patience: Patience,
+        mut time: TimeLeft,
         mut outcome: io::Result<Outcome>,
     ) -> io::Result<()> {
         loop {
             if matches!(outcome, Ok(Outcome::KeptAwake)) {
-                patience.begins_now();
+                time.begins_now();
             }
             match outcome {
-                Ok(Outcome::Roused | Outcome::KeptAwake) if patience.goes_on() => {}
+                Ok(Outcome::Roused | Outcome::KeptAwake) if time.goes_on() => {}
                 // What is delivered beats an error, which the next call will meet again.
                 Err(error) if events.is_empty() => return Err(error),
                 _ => return Ok(()),
             }
-            outcome = self.another_turn(events, patience.left);
+            outcome = self.another_round(events, time.left);
         }
     }
 
     /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
     #[cold]
     fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let patience = Patience::new(timeout, true);
+        let time = TimeLeft::new(timeout, true);
         let start = Instant::now();
         let spin = Duration::from_nanos(self.spin_nanos);
-        let budget = patience.left.map_or(spin, |left| left.min(spin));
+        let budget = time.left.map_or(spin, |left| left.min(spin));
         loop {
-            // For the first waker of all finds the poller asleep, until it is told otherwise.
+            // Else the first waker of all would take the poller for asleep, and knock.
             if self.hub.wakes.approach().is_attended() {
                 self.hub.wakes.ends_sleep_unwoken();
             }
-            let outcome = self.another_turn(events, Some(Duration::ZERO));
+            let outcome = self.another_round(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
-                return self.go_on(events, patience, outcome);
+                return self.go_on(events, time, outcome);
             }
             if start.elapsed() >= budget {
-                return self.go_on(events, patience, Ok(Outcome::Roused));
+                return self.go_on(events, time, Ok(Outcome::Roused));
             }
             hint::spin_loop();
         }
@@ -399,7 +407,7 @@ impl<B: Backend> Reactor<B> {
     /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a
     /// wake is pending.
     #[inline(always)]
-    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
+    fn round(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
         let is_blocking = timeout != Some(Duration::ZERO);
         let sleeps = is_blocking && self.hub.wakes.announce_sleep();
         let (places, timeout) = if sleeps {
@@ -422,12 +430,12 @@ impl<B: Backend> Reactor<B> {
     }
 
     #[inline(never)]
-    fn another_turn(
+    fn another_round(
         &mut self,
         events: &mut Events,
         timeout: Option<Duration>,
     ) -> io::Result<Outcome> {
-        self.turn(events, timeout)
+        self.round(events, timeout)
     }
 
     /// Delivers what was woken during a `select`, and judges how it ended.
@@ -471,7 +479,7 @@ impl<B: Backend> Reactor<B> {
     }
 }
 
-/// How a turn has ended.
+/// How a round has ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// With events, or the time is up.
@@ -483,18 +491,18 @@ enum Outcome {
 }
 
 /// What is left of a `poll`'s timeout.
-struct Patience {
+struct TimeLeft {
     left: Option<Duration>,
     /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where
     /// it is likely to be needed.
     since: Option<Instant>,
 }
 
-impl Patience {
+impl TimeLeft {
     #[inline]
-    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> Patience {
+    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> TimeLeft {
         let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
-        Patience {
+        TimeLeft {
             left: timeout,
             since: (is_finite & is_likely_needed).then(Instant::now),
         }

@@ -92,6 +92,12 @@ impl Approach {
         self.0 << STATES
     }
 
+    /// Whether a wake is pending.
+    #[inline]
+    fn is_woken(self) -> bool {
+        self.0 & WAKES != 0
+    }
+
     /// Whether there is, or has been, somebody to wake a poller that sleeps. One without wakers is
     /// [`ASLEEP`] all the time and need not announce it.
     #[inline]
@@ -302,8 +308,8 @@ impl WakeState {
         Approach(self.word.load(Ordering::Relaxed))
     }
 
-    /// Announces that the poller is about to sleep, if nothing has changed since it looked. False
-    /// if something has.
+    /// Announces that the poller is about to sleep, if nothing has changed since it looked and
+    /// found no wake pending. False if something has.
     #[inline]
     pub(crate) fn announce_sleep_at(&self, Approach(word): Approach) -> bool {
         self.word
@@ -311,30 +317,12 @@ impl WakeState {
             .is_ok()
     }
 
-    /// Announces that the poller is about to sleep. False if a wake is pending, so that it must
-    /// not.
+    /// Announces that the poller is about to sleep. False if it must not, for a wake is pending or
+    /// something else is just being changed.
     #[inline]
     pub(crate) fn announce_sleep(&self) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            if word & WAKES != 0 {
-                return false;
-            }
-            // Set since before the last wake that was taken: whoever comes now knocks, even if this
-            // load is stale.
-            if word & ASLEEP != 0 {
-                return true;
-            }
-            match self.word.compare_exchange_weak(
-                word,
-                word | ASLEEP,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
+        let approach = self.approach();
+        !approach.is_woken() && (!approach.is_attended() || self.announce_sleep_at(approach))
     }
 
     /// Notes that the poller is awake, if no wake is pending. False if one is, or is just being
@@ -359,7 +347,6 @@ impl WakeState {
 
     /// Notes that the poller is awake and makes events of the pending wakes as far as there is
     /// room. The others stay pending.
-    ///
     #[inline]
     pub(crate) fn take(&self, room: &mut Room<'_>) -> Taken {
         let pending = self.word.load(Ordering::Relaxed) & WAKES;
@@ -816,6 +803,24 @@ mod loom_tests {
             world.poll_until(&last, SLOTS + 1, announced_sleep);
             first.join().unwrap();
             second.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn loom_a_failed_knock_is_made_up_for_by_the_next_wake() {
+        model(|| {
+            let (world, mut slots) = World::new(1);
+            let slot = slots.pop().unwrap();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.queues[0].store(1, Ordering::Relaxed);
+                if other.wakes.wake(&slot) {
+                    other.wakes.knock_failed();
+                }
+                other.wake(&slot, 2);
+            });
+            world.poll_until(&[2], 1, announced_sleep);
+            waker.join().unwrap();
         });
     }
 

@@ -2,8 +2,8 @@
 //!
 //! It keeps a book of the registrations of one poller, with the place in the program where each was
 //! made. The sources write into it what was done with them ([`Watch`]), and the poller what it
-//! reported ([`Active`]). All of that is in `active.rs`. A release build has `inert.rs` in its
-//! place, in which everything is empty and has no size.
+//! reported ([`Active`]). A release build has `inert.rs` in the place of `active.rs`, in which
+//! everything is empty and has no size.
 
 use std::fmt;
 use std::panic::Location;
@@ -16,6 +16,8 @@ mod active;
 #[cfg(not(debug_assertions))]
 #[path = "inert.rs"]
 mod active;
+#[cfg(debug_assertions)]
+mod book;
 
 pub(crate) use active::{Active, Watch, Watcher};
 
@@ -33,7 +35,7 @@ type Report = Box<dyn Fn(&Finding) + Send + Sync>;
 /// In debug builds the environment variable `LITIO_CHECK` gives every `Poll` a checker when it is
 /// made: `LITIO_CHECK=report` prints what is found to the standard error output,
 /// `LITIO_CHECK=panic` panics. A number, after a comma, is the [patience](Checker::patience) in
-/// milliseconds: `LITIO_CHECK=panic,50`.
+/// milliseconds: `LITIO_CHECK=panic,50`. Any other value asks for nothing.
 ///
 /// # Limits
 ///
@@ -127,7 +129,8 @@ pub enum Mistake {
     ///
     /// So does a level-triggered source that nobody reads, one that is registered for writing with
     /// nothing to write, one at its end that is read again and again, and a listener that has run
-    /// out of descriptors.
+    /// out of descriptors. An edge that comes because of news does not count, only one that a
+    /// `reregister` has brought back.
     Spinning,
     /// An event came for a source that is gone: it was dropped, or unwrapped, while it was
     /// registered, and its descriptor or a duplicate of it lives on.

@@ -17,6 +17,17 @@ mod handles;
 mod logging;
 #[cfg(target_os = "linux")]
 mod multicast;
+// Where descriptors can be passed.
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "aix",
+        target_os = "cygwin",
+        target_os = "nto",
+        target_os = "redox"
+    ))
+))]
+mod passing;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(unix)]

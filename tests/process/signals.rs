@@ -27,12 +27,15 @@ extern "C" fn wake(_: libc::c_int) {
     }
 }
 
-/// Installs a handler for SIGALRM, with SA_RESTART: polling must not be restarted even so.
+/// Installs a handler for SIGALRM, with SA_RESTART where it exists: polling must not be restarted even so.
 fn handle(handler: extern "C" fn(libc::c_int)) {
     // SAFETY: all zeros is a valid `sigaction`, with an empty mask and the default handler.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as usize;
-    action.sa_flags = libc::SA_RESTART;
+    #[cfg(not(target_os = "nto"))]
+    {
+        action.sa_flags = libc::SA_RESTART;
+    }
     // SAFETY: the handler does what is safe in one: it counts, and wakes.
     let result = unsafe { libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()) };
     assert_eq!(result, 0);
