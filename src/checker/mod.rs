@@ -129,8 +129,8 @@ pub enum Mistake {
     ///
     /// So does a level-triggered source that nobody reads, one that is registered for writing with
     /// nothing to write, one at its end that is read again and again, and a listener that has run
-    /// out of descriptors. An edge that comes because of news does not count, only one that a
-    /// `reregister` has brought back.
+    /// out of descriptors. An edge for new readiness does not count, only one that a `reregister`
+    /// has brought back.
     Spinning,
     /// An event came for a source that is gone: it was dropped, or unwrapped, while it was
     /// registered, and its descriptor or a duplicate of it lives on.
