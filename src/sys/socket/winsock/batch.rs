@@ -35,10 +35,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 use windows_sys::Win32::Networking::WinSock::{
     self, IN_PKTINFO, IN6_PKTINFO, IP_ECN, IP_HOPLIMIT, IP_PKTINFO, IP_RECVECN, IP_RECVTOS,
     IP_RECVTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_ECN, IPV6_HOPLIMIT,
-    IPV6_PKTINFO, IPV6_RECVECN, IPV6_RECVTCLASS, IPV6_TCLASS, LPFN_WSARECVMSG, MSG_TRUNC,
-    SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, UDP_COALESCED_INFO, UDP_RECV_MAX_COALESCED_SIZE,
-    UDP_SEND_MSG_SIZE, WSABUF, WSAEINVAL, WSAEMSGSIZE, WSAENOPROTOOPT, WSAEOPNOTSUPP,
-    WSAID_WSARECVMSG, WSAIoctl, WSAMSG,
+    IPV6_PKTINFO, IPV6_RECVECN, IPV6_RECVTCLASS, IPV6_TCLASS, LPFN_WSARECVMSG, MSG_CTRUNC,
+    MSG_TRUNC, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, UDP_COALESCED_INFO,
+    UDP_RECV_MAX_COALESCED_SIZE, UDP_SEND_MSG_SIZE, WSABUF, WSAEINVAL, WSAEMSGSIZE, WSAENOPROTOOPT,
+    WSAEOPNOTSUPP, WSAID_WSARECVMSG, WSAIoctl, WSAMSG,
 };
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::core::{s, w};
@@ -665,7 +665,7 @@ fn receive_message<'c>(
             None,
         )
     };
-    let truncated = truncation(super::check(result))? || message.dwFlags & MSG_TRUNC != 0;
+    let truncated = is_datagram_cut(truncation(super::check(result))?, message.dwFlags);
     source.len = message.namelen;
     let control_len = (message.Control.len as usize).min(control.len());
     let control: *const [MaybeUninit<u8>] = &control[..control_len];
@@ -688,6 +688,15 @@ fn truncation(result: io::Result<()>) -> io::Result<bool> {
         Ok(()) => Ok(false),
         Err(error) if error.raw_os_error() == Some(WSAEMSGSIZE) => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether it was the datagram. It may have been control messages alone, which is the same error:
+/// something that the program itself has switched on, and for which there is no room.
+fn is_datagram_cut(is_something_cut: bool, flags: u32) -> bool {
+    match flags & (MSG_TRUNC | MSG_CTRUNC) {
+        0 => is_something_cut,
+        cut => cut != MSG_CTRUNC,
     }
 }
 
@@ -1140,6 +1149,20 @@ mod tests {
                 let mut writer = ControlWriter::over(&mut buffer.bytes);
                 write_control(&mut writer, &run, true, Some(Ecn::Capable0), is_v4).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn datagram_is_whole_if_only_control_messages_were_cut() {
+        for (is_error, flags, expected) in [
+            (false, 0, false),
+            (true, 0, true),
+            (true, MSG_TRUNC, true),
+            (true, MSG_TRUNC | MSG_CTRUNC, true),
+            (true, MSG_CTRUNC, false),
+            (false, MSG_TRUNC, true),
+        ] {
+            assert_eq!(is_datagram_cut(is_error, flags), expected, "{flags:#x}");
         }
     }
 
