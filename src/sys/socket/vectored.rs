@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 
 use libc::msghdr;
 
+use super::SEND_QUIETLY;
 use super::address::InetAddress;
 use crate::datagram::Received;
 use crate::sys::check;
@@ -32,7 +33,7 @@ pub(crate) fn send(
     let header = &raw const header;
     // SAFETY: everything that the header points to is initialised, as long as it says, and outlives
     // the call.
-    let sent = check(unsafe { libc::sendmsg(socket.as_raw_fd(), header, 0) })?;
+    let sent = check(unsafe { libc::sendmsg(socket.as_raw_fd(), header, SEND_QUIETLY) })?;
     Ok(sent as usize)
 }
 
