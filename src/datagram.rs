@@ -164,7 +164,8 @@ impl<'a> SendRun<'a> {
     }
 
     /// Names the address to send from, for a socket that is bound to all: the
-    /// [destination](RecvRun::destination) of what is answered.
+    /// [destination](RecvRun::destination) of what is answered. A link-local one needs its
+    /// [interface](SendRun::interface) too.
     ///
     /// Linux and Windows. Elsewhere sending answers
     /// [`Unsupported`](std::io::ErrorKind::Unsupported).
@@ -215,7 +216,7 @@ impl<'a> SendRun<'a> {
         self
     }
 
-    /// Sets the hop limit (time to live). 0 is refused by the system.
+    /// Sets the hop limit (time to live). 0 is refused by the system on IPv4.
     ///
     /// Linux only. Elsewhere sending answers [`Unsupported`](std::io::ErrorKind::Unsupported).
     #[must_use]
@@ -397,7 +398,7 @@ impl<B> RecvRun<B> {
     }
 
     /// The address to which it was sent, if [wanted](Wanted::DESTINATION) and granted: which of the
-    /// machine's, or a multicast group. Answer [from](SendRun::from) it.
+    /// machine's, or a multicast group. Answer [from](SendRun::from) it, unless it is a group.
     pub fn destination(&self) -> Option<IpAddr> {
         self.received.destination
     }
