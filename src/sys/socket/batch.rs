@@ -574,7 +574,7 @@ fn receive_pieces<const N: usize, B: AsMut<[u8]>>(
         // SAFETY: it points to a field of `piece`, just written.
         raw.msg_hdr.msg_namelen = unsafe { name_len.read() };
         if wants_control {
-            raw.msg_hdr.msg_control = piece.control.bytes.as_mut_ptr().cast();
+            raw.msg_hdr.msg_control = piece.control.room(RECV_CONTROL);
             raw.msg_hdr.msg_controllen = RECV_CONTROL as _; // `socklen_t` or `size_t`
         }
         header.write(raw);
@@ -611,10 +611,9 @@ fn receive_pieces<const N: usize, B: AsMut<[u8]>>(
         let piece = unsafe { piece.assume_init_mut() };
         piece.address.len = header.msg_hdr.msg_namelen;
         #[allow(clippy::unnecessary_cast)] // `socklen_t` or `size_t`
-        let control_len = (header.msg_hdr.msg_controllen as usize).min(RECV_CONTROL);
-        let control: *const [MaybeUninit<u8>] = &piece.control.bytes[..control_len];
-        // SAFETY: the kernel has written `msg_controllen` bytes.
-        let control = unsafe { &*(control as *const [u8]) };
+        let control = piece
+            .control
+            .written(header.msg_hdr.msg_controllen as usize);
         let Some(received) = answer.take() else { break };
         received.clone_from(&Received::NOTHING);
         received.is_truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;

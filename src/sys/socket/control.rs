@@ -11,7 +11,7 @@
 //! Source: cmsg(3), RFC 3542 section 20; `WSAMSG`,
 //! <https://learn.microsoft.com/windows/win32/api/ws2def/ns-ws2def-wsamsg>
 
-use std::ffi::{c_int, c_uint};
+use std::ffi::{c_int, c_uint, c_void};
 use std::fmt;
 use std::mem::{MaybeUninit, zeroed};
 
@@ -235,6 +235,8 @@ impl std::iter::FusedIterator for ControlMessages<'_> {}
 pub(super) struct ControlBuffer<const N: usize> {
     alignment: [cmsghdr; 0],
     pub(super) bytes: [MaybeUninit<u8>; N],
+    /// How many of them `room` has initialised.
+    room: usize,
 }
 
 impl<const N: usize> ControlBuffer<N> {
@@ -242,7 +244,25 @@ impl<const N: usize> ControlBuffer<N> {
         ControlBuffer {
             alignment: [],
             bytes: [MaybeUninit::uninit(); N],
+            room: 0,
         }
+    }
+
+    /// Where a system may write `len` bytes, at most `N`. They are zeros, because it skips the
+    /// padding between messages.
+    #[inline]
+    pub(super) fn room(&mut self, len: usize) -> *mut c_void {
+        self.bytes[..len].fill(MaybeUninit::new(0));
+        self.room = len;
+        self.bytes.as_mut_ptr().cast()
+    }
+
+    /// What a system has written, which says that it were `len` bytes.
+    #[inline]
+    pub(super) fn written(&self, len: usize) -> &[u8] {
+        let written: *const [MaybeUninit<u8>] = &self.bytes[..len.min(self.room)];
+        // SAFETY: `room` has initialised them.
+        unsafe { &*(written as *const [u8]) }
     }
 }
 
@@ -362,6 +382,20 @@ mod tests {
         assert_eq!(lens(first + DATA - 1), [8]);
         assert_eq!(lens(DATA + 7), [7]);
         assert_eq!(lens(0), []);
+    }
+
+    #[test]
+    fn what_a_system_claims_to_have_written_is_no_more_than_its_room() {
+        let mut buffer = ControlBuffer::<48>::new();
+        assert_eq!(buffer.written(48), []);
+        let place = buffer.room(32).cast::<u8>();
+        // SAFETY: there is room for 32 bytes, of which a system writes some.
+        unsafe { place.add(4).write(7) };
+        let mut expected = [0; 32];
+        expected[4] = 7;
+        for (claimed, len) in [(0, 0), (5, 5), (32, 32), (48, 32), (usize::MAX, 32)] {
+            assert_eq!(buffer.written(claimed), &expected[..len]);
+        }
     }
 
     #[test]

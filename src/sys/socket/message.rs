@@ -377,17 +377,14 @@ fn receive_with<const FDS: usize>(
     }
     header.msg_iov = buffers.as_mut_ptr().cast(); // std promises that a slice is an `iovec`
     header.msg_iovlen = buffers.len() as _; // as wide as the system has it
-    header.msg_control = buffer.bytes.as_mut_ptr().cast();
+    header.msg_control = buffer.room(room);
     header.msg_controllen = room as _; // as above
     let to = &raw mut header;
     // SAFETY: everything that the header points to is as long as it says, borrowed for writing, and
     // outlives the call.
     let received = check(unsafe { libc::recvmsg(socket.as_raw_fd(), to, close_on_exec) })?;
     #[allow(clippy::unnecessary_cast)] // as above
-    let control_len = (header.msg_controllen as usize).min(room);
-    let control: *const [_] = &buffer.bytes[..control_len];
-    // SAFETY: the kernel has written `msg_controllen` bytes.
-    let control = unsafe { &*(control as *const [u8]) };
+    let control = buffer.written(header.msg_controllen as usize);
     ancillary.take_over(control, header.msg_flags, close_on_exec != 0);
     if let Some((_, from)) = name {
         from.len = header.msg_namelen;
