@@ -40,6 +40,10 @@ use crate::sys::check;
 /// later ones take twice as many.
 const SEGMENTS_MAX: usize = 64;
 
+/// How many it puts into one buffer: what a program of this machine sent in one piece, which since
+/// 6.9 may be as many, stays together; what came from elsewhere is half of that at most.
+const COALESCED_MAX: usize = 128;
+
 /// How many bytes it takes in one piece, on IPv4 and IPv6: 65,535 less the largest headers.
 const PIECE_LEN_MAX: usize = 65_535 - 40 - 8;
 
@@ -123,7 +127,7 @@ impl Offload {
 
     pub(crate) fn max_coalesced(&self) -> usize {
         if self.granted.contains(Wanted::COALESCED) {
-            SEGMENTS_MAX
+            COALESCED_MAX
         } else {
             1
         }
@@ -1089,6 +1093,27 @@ mod tests {
         let offload = offload(&calls, &one, wanted);
         assert_eq!(offload.granted(), Wanted::HOP_LIMIT);
         assert_eq!(offload.max_coalesced(), 1);
+    }
+
+    /// Another program may send as many in one piece as the kernel takes.
+    #[test]
+    #[cfg_attr(miri, ignore = "no UDP")]
+    fn no_buffer_holds_more_datagrams_than_is_said() {
+        let (one, other) = pair();
+        let calls = Refusing::default();
+        let sending = offload(&calls, &one, Wanted::NOTHING);
+        sending.segments_max.store(COALESCED_MAX, Relaxed);
+        let receiving = offload(&calls, &other, Wanted::COALESCED);
+        let run = [SendRun::new(&[7; COALESCED_MAX]).segment_len(1)];
+        let sent = send_by(&calls, one.as_fd(), &sending, &run).unwrap();
+        assert_eq!(sent, COALESCED_MAX);
+        let mut runs = [RecvRun::new(vec![0; 65_535])];
+        let mut arrived = 0;
+        while arrived < sent {
+            receive_by(&calls, other.as_fd(), &receiving, &mut runs).unwrap();
+            assert!(runs[0].count() <= receiving.max_coalesced());
+            arrived += runs[0].count();
+        }
     }
 
     #[test]
