@@ -128,6 +128,38 @@ fn a_million_descriptors_are_passed_and_none_leaks() {
     });
 }
 
+/// Linux can be asked to send a descriptor of the sending process along with every message.
+#[test]
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn descriptors_of_the_sending_process_do_not_leak() {
+    const SO_PASSPIDFD: libc::c_int = 76;
+    alone(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let on: libc::c_int = 1;
+        let (value, len) = ((&raw const on).cast(), size_of_val(&on) as libc::socklen_t);
+        let (fd, level) = (theirs.as_raw_fd(), libc::SOL_SOCKET);
+        // SAFETY: setsockopt reads `len` bytes of `value`, which are those of `on`.
+        if unsafe { libc::setsockopt(fd, level, SO_PASSPIDFD, value, len) } == -1 {
+            let error = io::Error::last_os_error();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT)); // before 6.5
+            return;
+        }
+        let fds = [ours.as_fd()];
+        expect_no_leak(|| {
+            for sent in [SendAncillary::new(), SendAncillary::new().fds(&fds)] {
+                let mut ancillary = RecvAncillary::<1>::new();
+                let mut byte = [0];
+                ours.send_message(&[IoSlice::new(b"x")], &sent).unwrap();
+                let mut buffers = [IoSliceMut::new(&mut byte)];
+                assert_eq!(
+                    theirs.recv_message(&mut buffers, &mut ancillary).unwrap(),
+                    1
+                );
+            }
+        });
+    });
+}
+
 #[test]
 fn descriptors_that_come_when_the_table_is_full_are_said_to_be_lost() {
     alone(|| {

@@ -17,7 +17,9 @@ use libc::{c_int, msghdr};
 
 use super::control::{ControlBuffer, ControlMessages, ControlWriter, control_space};
 use super::unix_address::UnixAddress;
-use super::{RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SEND_QUIETLY, peer};
+use super::{
+    RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SCM_PIDFD, SEND_QUIETLY, peer,
+};
 use crate::sys::check;
 
 /// How many descriptors a message may carry: `SCM_MAX_FD` of Linux; others take at least as many.
@@ -31,7 +33,8 @@ const CONTROL: usize = control_space(FDS_MAX * size_of::<RawFd>()) + control_spa
 /// Who a process is, or was when it connected or sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The process; None where the system does not tell.
+    /// The process. None where the system does not tell, nor of a process that it cannot name: one
+    /// outside of this one's PID namespace.
     pub pid: Option<u32>,
     /// The user.
     pub uid: u32,
@@ -66,7 +69,8 @@ impl Credentials {
         let field =
             |at: usize| u32::from_ne_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
         Credentials {
-            pid: Some(field(0)),
+            // Of whom it cannot name, the system says 0, by which kill(2) means one's own group.
+            pid: Some(field(0)).filter(|pid| *pid != 0),
             uid: field(4),
             gid: field(8),
         }
@@ -233,23 +237,10 @@ impl<const FDS: usize> RecvAncillary<FDS> {
                 continue;
             }
             if message.kind == libc::SCM_RIGHTS {
-                for number in message.data.chunks_exact(size_of::<RawFd>()) {
-                    let Ok(number) = number.try_into().map(RawFd::from_ne_bytes) else {
-                        continue;
-                    };
-                    if number < 0 {
-                        continue; // some systems say so of what they could not pass
-                    }
-                    // SAFETY: the kernel has just made this descriptor for us, and nobody else
-                    // knows it.
-                    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-                    if !closes_on_exec {
-                        // SAFETY: F_SETFD takes an int. It cannot fail for a descriptor that is
-                        // open.
-                        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
-                    }
-                    self.keep(fd);
-                }
+                own(message.data, closes_on_exec).for_each(|fd| self.keep(fd));
+            } else if Some(message.kind) == SCM_PIDFD {
+                // The program has switched it on, and there is no place for it.
+                own(message.data, closes_on_exec).for_each(drop);
             } else if Some(message.kind) == SCM_CREDENTIALS {
                 let raw = message
                     .data
@@ -277,6 +268,22 @@ impl<const FDS: usize> fmt::Debug for RecvAncillary<FDS> {
             .field("is_data_truncated", &self.is_data_truncated)
             .finish()
     }
+}
+
+/// The descriptors that a control message has brought, close-on-exec.
+fn own(data: &[u8], closes_on_exec: bool) -> impl Iterator<Item = OwnedFd> {
+    let numbers = data.chunks_exact(size_of::<RawFd>());
+    let numbers = numbers.filter_map(|number| number.try_into().map(RawFd::from_ne_bytes).ok());
+    // Some systems say -1 of what they could not pass.
+    numbers.filter(|number| *number >= 0).map(move |number| {
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        if !closes_on_exec {
+            // SAFETY: F_SETFD takes an int. It cannot fail for a descriptor that is open.
+            unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        fd
+    })
 }
 
 /// Sends a message, to an address or to the peer.
@@ -399,7 +406,9 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::{AsFd, IntoRawFd};
 
     use super::*;
 
@@ -438,6 +447,28 @@ mod tests {
             gid: 7,
         };
         assert_eq!(Credentials::from_raw(credentials.to_raw()), credentials);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_named_is_none() {
+        let unknown = Credentials::from_raw([0; CREDENTIALS]);
+        assert_eq!((unknown.pid, unknown.uid), (None, 0));
+    }
+
+    /// As every descriptor for which there is no place.
+    #[test]
+    fn the_descriptor_of_a_process_is_closed() {
+        let Some(kind) = SCM_PIDFD else { return };
+        let [reads, writes] = crate::sys::socket::pipe().unwrap();
+        let number = reads.into_raw_fd().to_ne_bytes();
+        let mut buffer = [0; 100];
+        let mut writer = ControlWriter::new(&mut buffer);
+        writer.push(libc::SOL_SOCKET, kind, &number).unwrap();
+        let mut ancillary = RecvAncillary::<3>::new();
+        ancillary.take_over(writer.into_bytes(), 0, true);
+        assert_eq!((ancillary.fd_count(), ancillary.is_truncated()), (0, false));
+        let error = File::from(writes).write(b"x").expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     /// What no kernel should say is passed over.

@@ -174,6 +174,15 @@ const SCM_CREDENTIALS: Option<c_int> = Some(libc::SCM_CREDENTIALS);
 #[allow(dead_code)] // as above
 const SCM_CREDENTIALS: Option<c_int> = None;
 
+/// The kind that carries a descriptor of the sending process, if the socket was told to pass it
+/// (`SO_PASSPIDFD`); the libc crate does not know it.
+#[allow(dead_code)] // as above
+const SCM_PIDFD: Option<c_int> = if cfg!(any(target_os = "android", target_os = "linux")) {
+    Some(4)
+} else {
+    None
+};
+
 /// Who is at the other end of a connection.
 #[cfg(any(
     target_os = "android",
@@ -206,7 +215,7 @@ mod peer {
         crate::sys::check(unsafe { libc::getsockopt(fd, level, option, to, &raw mut len) })?;
         let credentials = Credentials::from_raw(raw);
         // What the kernel says of a socket without a peer.
-        if credentials.pid == Some(0) && credentials.uid == u32::MAX {
+        if credentials.pid.is_none() && credentials.uid == u32::MAX {
             return Err(io::ErrorKind::NotConnected.into());
         }
         Ok(credentials)
