@@ -578,8 +578,9 @@ fn receive_pieces<const N: usize, B: AsMut<[u8]>>(
         // SAFETY: it points to a field of `piece`, just written.
         raw.msg_hdr.msg_namelen = unsafe { name_len.read() };
         if wants_control {
-            raw.msg_hdr.msg_control = piece.control.room(RECV_CONTROL);
-            raw.msg_hdr.msg_controllen = RECV_CONTROL as _; // `socklen_t` or `size_t`
+            let control = piece.control.room(RECV_CONTROL);
+            raw.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            raw.msg_hdr.msg_controllen = control.len() as _; // `socklen_t` or `size_t`
         }
         header.write(raw);
         *answer = Some(&mut run.received);

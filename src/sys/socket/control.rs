@@ -11,7 +11,7 @@
 //! Source: cmsg(3), RFC 3542 section 20; `WSAMSG`,
 //! <https://learn.microsoft.com/windows/win32/api/ws2def/ns-ws2def-wsamsg>
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_uint};
 use std::fmt;
 use std::mem::{MaybeUninit, zeroed};
 
@@ -248,13 +248,16 @@ impl<const N: usize> ControlBuffer<N> {
         }
     }
 
-    /// Where a system may write `len` bytes, at most `N`. They are zeros, because it skips the
-    /// padding between messages.
+    /// Room of `len` bytes, at most `N`, for a system to write to. They are zeros, because it skips
+    /// the padding between messages.
     #[inline]
-    pub(super) fn room(&mut self, len: usize) -> *mut c_void {
-        self.bytes[..len].fill(MaybeUninit::new(0));
+    pub(super) fn room(&mut self, len: usize) -> &mut [u8] {
+        let room = &mut self.bytes[..len];
+        room.fill(MaybeUninit::new(0));
         self.room = len;
-        self.bytes.as_mut_ptr().cast()
+        let room: *mut [MaybeUninit<u8>] = room;
+        // SAFETY: they are initialised now, and stay borrowed.
+        unsafe { &mut *(room as *mut [u8]) }
     }
 
     /// What a system has written, which says that it were `len` bytes.
@@ -388,9 +391,7 @@ mod tests {
     fn what_a_system_claims_to_have_written_is_no_more_than_its_room() {
         let mut buffer = ControlBuffer::<48>::new();
         assert_eq!(buffer.written(48), []);
-        let place = buffer.room(32).cast::<u8>();
-        // SAFETY: there is room for 32 bytes, of which a system writes some.
-        unsafe { place.add(4).write(7) };
+        buffer.room(32)[4] = 7;
         let mut expected = [0; 32];
         expected[4] = 7;
         for (claimed, len) in [(0, 0), (5, 5), (32, 32), (48, 32), (usize::MAX, 32)] {

@@ -384,8 +384,9 @@ fn receive_with<const FDS: usize>(
     }
     header.msg_iov = buffers.as_mut_ptr().cast(); // std promises that a slice is an `iovec`
     header.msg_iovlen = buffers.len() as _; // as wide as the system has it
-    header.msg_control = buffer.room(room);
-    header.msg_controllen = room as _; // as above
+    let control = buffer.room(room);
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = control.len() as _; // as above
     let to = &raw mut header;
     // SAFETY: everything that the header points to is as long as it says, borrowed for writing, and
     // outlives the call.
