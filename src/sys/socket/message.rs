@@ -64,16 +64,21 @@ impl Credentials {
         }
     }
 
-    /// From and to the fields of a `struct ucred`.
-    pub(super) fn from_raw(data: [u8; CREDENTIALS]) -> Credentials {
-        let field =
-            |at: usize| u32::from_ne_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
+    /// Of process, user and group.
+    fn of([pid, uid, gid]: [u32; 3]) -> Credentials {
         Credentials {
             // Of whom it cannot name, the system says 0, by which kill(2) means one's own group.
-            pid: Some(field(0)).filter(|pid| *pid != 0),
-            uid: field(4),
-            gid: field(8),
+            pid: Some(pid).filter(|pid| *pid != 0),
+            uid,
+            gid,
         }
+    }
+
+    /// From and to the bytes of a `struct ucred`.
+    fn from_raw(data: [u8; CREDENTIALS]) -> Credentials {
+        let field =
+            |at: usize| u32::from_ne_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
+        Credentials::of([field(0), field(4), field(8)])
     }
 
     fn to_raw(self) -> [u8; CREDENTIALS] {
@@ -402,7 +407,7 @@ fn receive_with<const FDS: usize>(
 
 /// Who the peer was when it connected, or made the pair.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
-    peer::credentials(socket)
+    peer::credentials(socket).map(Credentials::of)
 }
 
 #[cfg(test)]
