@@ -9,18 +9,14 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 
-use libc::{c_int, msghdr};
+use libc::c_int;
 
 use super::control::{ControlBuffer, ControlMessages, ControlWriter, control_space};
 use super::unix_address::UnixAddress;
-use super::{
-    RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SCM_PIDFD, SEND_QUIETLY, peer,
-};
-use crate::sys::check;
+use super::{RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SCM_PIDFD, msghdr, peer};
 
 /// How many descriptors a message may carry: `SCM_MAX_FD` of Linux; others take at least as many.
 const FDS_MAX: usize = 253;
@@ -298,34 +294,14 @@ pub(crate) fn send(
     ancillary: &SendAncillary<'_>,
     to: Option<&SocketAddr>,
 ) -> io::Result<usize> {
-    // POSIX wants a buffer, if an empty one.
-    let empty = [IoSlice::new(&[])];
-    let data = if data.is_empty() { &empty } else { data };
     let address = to.map(UnixAddress::new).transpose()?;
     let mut buffer = ControlBuffer::<CONTROL>::new();
     let mut writer = ControlWriter::over(&mut buffer.bytes);
     ancillary.write(&mut writer)?;
-    let control = writer.into_bytes();
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    if let Some(address) = &address {
-        header.msg_name = address.as_ptr().cast_mut().cast();
-        header.msg_namelen = address.len();
-    }
-    header.msg_iov = data.as_ptr().cast_mut().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = data.len() as _; // as wide as the system has it
-    if !control.is_empty() {
-        header.msg_control = control.as_ptr().cast_mut().cast();
-        header.msg_controllen = control.len() as _; // as above
-    }
-    let header = &raw const header;
-    // SAFETY: everything that the header points to is initialised, as long as it says, and outlives
-    // the call.
-    let sent = check(unsafe { libc::sendmsg(socket.as_raw_fd(), header, SEND_QUIETLY) })?;
-    Ok(sent as usize)
+    msghdr::send(socket, data, address.as_ref(), writer.into_bytes())
 }
 
-/// Receives a message, and the address of its sender if `from` has room for it.
+/// Receives a message.
 pub(crate) fn receive<const FDS: usize>(
     socket: BorrowedFd<'_>,
     buffers: &mut [IoSliceMut<'_>],
@@ -364,13 +340,6 @@ fn receive_with<const FDS: usize>(
     from: Option<&mut UnixAddress>,
 ) -> io::Result<usize> {
     *ancillary = RecvAncillary::new();
-    // POSIX wants a buffer, if an empty one.
-    let mut empty = [IoSliceMut::new(&mut [])];
-    let buffers = if buffers.is_empty() {
-        &mut empty
-    } else {
-        buffers
-    };
     let mut buffer = ControlBuffer::<CONTROL>::new();
     // Where the system closes what does not fit, let it; what it passes beyond `FDS` because
     // credentials left room is closed here.
@@ -380,29 +349,10 @@ fn receive_with<const FDS: usize>(
     } else {
         CONTROL
     };
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    let mut name = from.map(|from| (from.room().0, from));
-    if let Some((place, from)) = &mut name {
-        header.msg_name = place.cast();
-        header.msg_namelen = from.len;
-    }
-    header.msg_iov = buffers.as_mut_ptr().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = buffers.len() as _; // as wide as the system has it
-    let control = buffer.room(room);
-    header.msg_control = control.as_mut_ptr().cast();
-    header.msg_controllen = control.len() as _; // as above
-    let to = &raw mut header;
-    // SAFETY: everything that the header points to is as long as it says, borrowed for writing, and
-    // outlives the call.
-    let received = check(unsafe { libc::recvmsg(socket.as_raw_fd(), to, close_on_exec) })?;
-    #[allow(clippy::unnecessary_cast)] // as above
-    let control = buffer.written(header.msg_controllen as usize);
-    ancillary.take_over(control, header.msg_flags, close_on_exec != 0);
-    if let Some((_, from)) = name {
-        from.len = header.msg_namelen;
-    }
-    Ok(received as usize)
+    let received = msghdr::receive(socket, buffers, from, buffer.room(room), close_on_exec)?;
+    let control = buffer.written(received.control_len);
+    ancillary.take_over(control, received.flags, close_on_exec != 0);
+    Ok(received.len)
 }
 
 /// Who the peer was when it connected, or made the pair.
@@ -417,6 +367,7 @@ mod tests {
     use std::os::fd::{AsFd, IntoRawFd};
 
     use super::*;
+    use crate::sys::check;
 
     fn is_close_on_exec(fd: &OwnedFd) -> bool {
         // SAFETY: F_GETFD takes no argument.

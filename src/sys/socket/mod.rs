@@ -246,6 +246,8 @@ pub(crate) use plain_batch as batch;
 #[cfg(any(target_os = "hermit", target_os = "horizon", target_os = "wasi"))]
 pub(crate) use plain_vectored as vectored;
 #[cfg(not(any(target_os = "hermit", target_os = "horizon", target_os = "wasi")))]
+mod msghdr;
+#[cfg(not(any(target_os = "hermit", target_os = "horizon", target_os = "wasi")))]
 pub(crate) mod vectored;
 
 // Multicast from one source

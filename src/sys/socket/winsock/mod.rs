@@ -29,6 +29,7 @@ pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
 mod unix_address;
+#[path = "../vectored.rs"]
 pub(crate) mod vectored;
 
 /// Turns Winsock's convention, `SOCKET_ERROR` and `WSAGetLastError`, into a `Result`.
