@@ -238,6 +238,8 @@ pub(crate) use if_vsock;
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) mod batch;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod segmentation;
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 pub(crate) use plain_batch as batch;
 

@@ -30,7 +30,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::windows::io::AsRawSocket;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use windows_sys::Win32::Networking::WinSock::{
     self, IN_PKTINFO, IN6_PKTINFO, IP_ECN, IP_HOPLIMIT, IP_PKTINFO, IP_RECVECN, IP_RECVTOS,
@@ -47,16 +47,8 @@ use super::address::InetAddress;
 use super::control::{
     ControlBuffer, ControlBufferFull, ControlMessages, ControlWriter, control_space,
 };
+use super::segmentation::{Segmentation, piece_count_max};
 use crate::datagram::{Ecn, Received, RecvRun, SendRun, Wanted};
-
-/// How many datagrams go in one piece. Windows is known to take more.
-const SEGMENTS_MAX: usize = 64;
-
-/// How many bytes go in one piece: 65,535 less the largest headers.
-const PIECE_LEN_MAX: usize = 65_535 - 40 - 8;
-
-/// After so many refusals in a row, offload is no longer tried.
-const REFUSALS_MAX: u8 = 8;
 
 /// Segment size, mark, source address.
 const SEND_CONTROL: usize = 2 * control_space(4) + control_space(size_of::<IN6_PKTINFO>());
@@ -70,10 +62,7 @@ const RECV_CONTROL: usize = 4 * control_space(4)
 /// to tell.
 #[derive(Debug)]
 pub(crate) struct Offload {
-    /// 1 if there is no offload.
-    segments_max: AtomicUsize,
-    /// Since the last success.
-    refusals: AtomicU8,
+    segmentation: Segmentation,
     takes_marks: AtomicBool,
     sends_control: bool,
     granted: Wanted,
@@ -98,8 +87,7 @@ impl Offload {
         let has_offload = sends_control
             && present(calls.option(socket, IPPROTO_UDP, UDP_SEND_MSG_SIZE))?.is_some();
         Ok(Offload {
-            segments_max: AtomicUsize::new(if has_offload { SEGMENTS_MAX } else { 1 }),
-            refusals: AtomicU8::new(0),
+            segmentation: Segmentation::new(has_offload),
             takes_marks: AtomicBool::new(sends_control),
             sends_control,
             granted,
@@ -112,7 +100,7 @@ impl Offload {
     }
 
     pub(crate) fn max_segments(&self) -> usize {
-        self.segments_max.load(Relaxed)
+        self.segmentation.segments_max()
     }
 
     /// The system promises no less than one byte each.
@@ -121,21 +109,6 @@ impl Offload {
             u16::MAX.into()
         } else {
             1
-        }
-    }
-
-    /// A run that was refused in one piece went out datagram by datagram.
-    #[cold]
-    fn was_refused(&self) {
-        let refusals = self.refusals.fetch_add(1, Relaxed).saturating_add(1);
-        if refusals >= REFUSALS_MAX {
-            self.segments_max.store(1, Relaxed);
-        }
-    }
-
-    fn was_accepted(&self) {
-        if self.refusals.load(Relaxed) != 0 {
-            self.refusals.store(0, Relaxed);
         }
     }
 }
@@ -281,9 +254,9 @@ fn send_run(
                     offload.takes_marks.store(false, Relaxed);
                 }
                 if std::mem::take(&mut was_refused) {
-                    offload.was_refused();
+                    offload.segmentation.was_refused(false);
                 } else if count > 1 {
-                    offload.was_accepted();
+                    offload.segmentation.was_accepted();
                 }
             }
             Err(error) if count > 1 && is_refusal(&error) => {
@@ -298,14 +271,6 @@ fn send_run(
         }
     }
     Ok(())
-}
-
-/// How many datagrams of the run may go in one piece.
-fn piece_count_max(run: &SendRun<'_>, segments_max: usize) -> usize {
-    match run.segment {
-        0 => 1,
-        segment => (PIECE_LEN_MAX / segment).min(segments_max).max(1),
-    }
 }
 
 fn has_metadata(run: &SendRun<'_>) -> bool {
@@ -329,7 +294,7 @@ fn write_control(
     is_v4: bool,
 ) -> Result<(), ControlBufferFull> {
     if is_segmented {
-        let segment = run.segment as u32; // at most half of `PIECE_LEN_MAX`
+        let segment = run.segment as u32; // two go in one piece
         writer.push(IPPROTO_UDP, UDP_SEND_MSG_SIZE, &segment.to_ne_bytes())?;
     }
     if let Some(mark) = mark {
@@ -762,6 +727,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use super::super::segmentation::{REFUSALS_MAX, SEGMENTS_MAX};
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);

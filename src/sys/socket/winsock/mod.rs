@@ -25,6 +25,8 @@ pub(crate) mod batch;
 #[allow(dead_code, unreachable_pub)] // public on Unix
 #[path = "../control.rs"]
 mod control;
+#[path = "../segmentation.rs"]
+mod segmentation;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
