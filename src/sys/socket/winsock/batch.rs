@@ -572,7 +572,7 @@ impl Calls for System {
 }
 
 fn receive_plainly(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Answer<'static>> {
-    let mut source = InetAddress::empty();
+    let mut source = InetAddress::EMPTY;
     let (name, namelen) = source.room();
     let (start, room) = (buffer.as_mut_ptr(), len(buffer.len()).min(i32::MAX as u32));
     // SAFETY: at most `room` bytes are written, for which there is room, and an address and its
@@ -599,7 +599,7 @@ fn receive_message<'c>(
 ) -> io::Result<Answer<'c>> {
     // Should the system claim to have written more than it has, it is zeros.
     control.fill(MaybeUninit::new(0));
-    let mut source = InetAddress::empty();
+    let mut source = InetAddress::EMPTY;
     let (name, namelen) = source.room();
     let mut place = WSABUF {
         len: len(buffer.len()),

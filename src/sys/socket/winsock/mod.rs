@@ -20,6 +20,7 @@ use windows_sys::Win32::Networking::WinSock::{
 
 use self::address::Address;
 
+#[path = "../address.rs"]
 mod address;
 pub(crate) mod batch;
 #[allow(dead_code, unreachable_pub)] // public on Unix
