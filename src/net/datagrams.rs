@@ -105,7 +105,7 @@ use std::io;
 use super::UdpSocket;
 use crate::sys::socket::batch::Offload;
 
-pub use crate::datagram::{Datagrams, Ecn, RecvRun, SendRun, Wanted};
+pub use crate::datagram::{Datagrams, DatagramsMut, Ecn, RecvRun, SendRun, Wanted};
 
 /// What a UDP socket can do for many datagrams per call: asked once, learnt on the way.
 ///
