@@ -15,13 +15,13 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 
 /// Waits for events of all the [sources](crate::event::Source) registered with it.
 ///
-/// One thread polls at a time; any thread may register through a [`Registry`] or wake through a
-/// [`Waker`](crate::Waker) meanwhile, with effect at once.
+/// One thread polls at a time; meanwhile any thread may register through a [`Registry`] or wake
+/// through a [`Waker`](crate::Waker), with immediate effect.
 ///
 /// Dropping the `Poll` leaves its sources open and usable; nothing reports them any more. They stay
-/// registered: to register one with another `Poll`, deregister it first, afterwards with a clone of
-/// the [`Registry`]. The event queue closes when its registries and wakers (and, where
-/// registrations are tracked, its sources) are gone as well.
+/// registered: to register one with another `Poll`, deregister it first, if need be with a clone of
+/// the [`Registry`] that outlived the `Poll`. The event queue closes when its registries and wakers
+/// (and, except on epoll and kqueue, its sources) are gone as well.
 ///
 /// # Examples
 ///
@@ -69,7 +69,7 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// The system's, most likely that there are too many open descriptors.
+    /// The system's, most likely that too many descriptors are open.
     pub fn new() -> io::Result<Poll> {
         let hub = Hub::new()?;
         Ok(Poll {
@@ -89,17 +89,17 @@ impl Poll {
     ///
     /// Replaces the contents of `events`. At most [`Events::capacity`] events are reported; others
     /// follow with the next call. `None` waits for ever; `Some(Duration::ZERO)` asks and returns at
-    /// once. When the timeout passes, the answer is `Ok` and `events` is empty.
+    /// once. When the timeout has passed, the answer is `Ok` and `events` is empty.
     ///
-    /// It may, rarely, return early without events. Events may be spurious: try the operation and
-    /// expect [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// `poll` may, rarely, return early without events. Events may be spurious: try the operation
+    /// and expect [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     ///
     /// [`Interrupted`](io::ErrorKind::Interrupted) if a signal arrived; call again.
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the capacity of `events` is 0. Otherwise
-    /// the error of the system call. `events` is empty then: an error is returned only when there
-    /// is no event to report.
+    /// the error of the system call. After an error, `events` is empty: an error is returned only
+    /// when there is no event to report.
     ///
     /// # Platform notes
     ///
@@ -108,23 +108,23 @@ impl Poll {
     /// millisecond on older Linux, Android, poll(2) and Windows. Any `Duration` is fine,
     /// `Duration::MAX` too.
     ///
-    /// With no source registered it sleeps all the same.
+    /// It sleeps even if no source is registered.
     ///
     /// # System calls
     ///
     /// epoll_wait(2), or epoll_pwait2(2) for a timeout that is not whole milliseconds; kevent(2),
-    /// port_getn(3C), poll(2), `GetQueuedCompletionStatusEx`. One each call.
+    /// port_getn(3C), poll(2), `GetQueuedCompletionStatusEx`. One per call, as a rule.
     #[inline]
     pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.reactor.poll(events, timeout)
     }
 
-    /// Waits as [`poll`](Poll::poll) does, until an instant. One that has passed asks and returns
-    /// at once.
+    /// Waits as [`poll`](Poll::poll) does, until `deadline`. If that has passed, it asks and
+    /// returns at once.
     ///
     /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
-    /// that did not concern it, need not work out what is left of its time. And unlike `poll` it
-    /// never returns early without events: `Ok` and no events means that the instant has come.
+    /// that did not concern it, need not work out how much time is left. And unlike `poll` it never
+    /// returns early without events: `Ok` and no events means that the deadline has come.
     ///
     /// # Errors
     ///
@@ -159,13 +159,13 @@ impl Poll {
         }
     }
 
-    /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at
-    /// once.
+    /// Sets how long `poll` asks again and again before it sleeps; with zero, the default, it
+    /// sleeps at once.
     ///
     /// Falling asleep and being woken by the scheduler costs some 10 to 50 µs. A budget of that
-    /// order trades the processor's time for it: it pays where events follow each other closely and
-    /// a processor can be spared, and only there. The budget counts against the timeout. While the
-    /// poller spins, wakes make no system call.
+    /// order spends processor time to avoid it: that pays where events follow each other closely
+    /// and a processor can be spared, and only there. The budget counts against the timeout. While
+    /// the poller spins, wakes make no system call.
     ///
     /// # Examples
     ///
@@ -182,17 +182,17 @@ impl Poll {
 
     /// Sets whether `poll` asks the network card for packets before it sleeps.
     ///
-    /// It concerns sockets of one queue of a card (`SO_INCOMING_NAPI_ID` tells which it is), so a
-    /// program has a `Poll` for each queue. Nothing is gained on the loopback device, which has no
-    /// queue. [`set_spin`](Poll::set_spin) spares the way through the scheduler; this spares
-    /// the interrupt too.
+    /// It works for the sockets of one queue of a card (`SO_INCOMING_NAPI_ID` tells which one), so
+    /// a program needs a `Poll` for each queue. Nothing is gained on the loopback device, which has
+    /// no queue. [`set_spin`](Poll::set_spin) avoids the way through the scheduler; this avoids the
+    /// interrupt too.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](io::ErrorKind::Unsupported) on systems that cannot, which are all but Linux
-    /// since 6.9. [`InvalidInput`](io::ErrorKind::InvalidInput) if the time is too long,
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on all systems but Linux since 6.9.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the time is too long,
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for more packets than a program
-    /// without privileges may ask for. The setting stays as it was then.
+    /// without privileges may ask for. A call that fails leaves the setting as it was.
     ///
     /// # Examples
     ///
@@ -227,8 +227,8 @@ impl Poll {
     /// loops that spin, events of sources that are gone, registrations that are made twice. See
     /// [`Checker`].
     ///
-    /// True if it is checked now. False in release builds, which do not check anything. The sources
-    /// that were registered before are not checked; a checker that was there before is replaced.
+    /// Returns true if it is checked now, and false in release builds, which check nothing. Sources
+    /// registered before this call are not checked; an earlier checker is replaced.
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Wakes: who asked the poller to return, and whether it must be knocked up to hear it.
+//! Wakes: who asked the poller to return, and whether it takes a knock to make it hear.
 //!
 //! One word per [`Poll`](crate::Poll), shared with its registries and wakers. A *wake* sets the
 //! waker's bit; only when nobody has done so yet and the poller sleeps (or may) does it cost a

@@ -119,10 +119,10 @@ pub enum Mistake {
     /// A readable edge was reported, no operation has drained the source since, and the
     /// [patience](Checker::patience) is over.
     ///
-    /// Drained it is by [`WouldBlock`](std::io::ErrorKind::WouldBlock), by a short read of a
-    /// stream, by the end of the stream or an error; reregistering makes good for it. Without that,
-    /// no further event is promised, whatever arrives: the connection hangs, on some systems
-    /// always, on others sometimes.
+    /// [`WouldBlock`](std::io::ErrorKind::WouldBlock), a short read of a stream, the end of the
+    /// stream and errors drain it; reregistering has the same effect. Without any of these no
+    /// further event is promised, whatever arrives: the connection hangs, on some systems always,
+    /// on others sometimes.
     Undrained,
     /// The source was reported by 256 polls in a row within a second, and no operation in the
     /// direction that was reported has got anywhere: the program spins.
@@ -151,10 +151,14 @@ pub enum Mistake {
     RegisteredElsewhere,
 }
 
-/// A mistake, and whose it is.
+/// A mistake, and which source it is about. Handed to the [`Checker`]'s `report`.
 ///
-/// Its `Display` says all in one line: the token, the place in the program where the source was
-/// registered, what happened and what to do.
+/// Its `Display` says everything in one line: the token, the place in the program where the source
+/// was registered, what happened and what to do.
+///
+/// # Examples
+///
+/// See [`Checker`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     mistake: Mistake,
@@ -182,7 +186,7 @@ impl Finding {
         self.registered_at
     }
 
-    /// Where in the program the call was that is the mistake, if it was one.
+    /// Where in the program the mistaken call was made, if the mistake is a call.
     #[must_use]
     pub fn called_at(&self) -> Option<&'static Location<'static>> {
         self.called_at

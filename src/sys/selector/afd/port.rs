@@ -3,7 +3,7 @@
 //! A file handle is *associated* with a port once and for all. From then on each operation on it
 //! ends with a *packet* in the port: the key given at the association, a pointer given with the
 //! operation, the status and a length. A program may also post packets of its own, which is how the
-//! poller is knocked up.
+//! poller is knocked.
 //!
 //! An operation that fails at once leaves no packet; one that succeeds at once does, as one that is
 //! pending. So every pointer that went in with an accepted operation comes out of the port exactly
