@@ -164,7 +164,8 @@ impl<'a> SendRun<'a> {
     }
 
     /// Names the address to send from, for a socket that is bound to all: the
-    /// [destination](RecvRun::destination) of what is answered.
+    /// [destination](RecvRun::destination) of what is answered. A link-local one needs its
+    /// [interface](SendRun::interface) too.
     ///
     /// Linux and Windows. Elsewhere sending answers
     /// [`Unsupported`](std::io::ErrorKind::Unsupported).
@@ -215,7 +216,7 @@ impl<'a> SendRun<'a> {
         self
     }
 
-    /// Sets the hop limit (time to live). 0 is refused by the system.
+    /// Sets the hop limit (time to live). 0 is refused by the system on IPv4.
     ///
     /// Linux only. Elsewhere sending answers [`Unsupported`](std::io::ErrorKind::Unsupported).
     #[must_use]
@@ -366,6 +367,28 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvRun<B> {
         }
     }
 
+    /// As [`datagrams`](RecvRun::datagrams), to be changed where they are: to be decrypted, say.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::datagrams::RecvRun;
+    ///
+    /// fn decrypt_all(run: &mut RecvRun<Vec<u8>>, decrypt: impl Fn(&mut [u8])) {
+    ///     run.datagrams_mut().for_each(decrypt);
+    /// }
+    /// # decrypt_all(&mut RecvRun::new(Vec::new()), |_| ());
+    /// ```
+    pub fn datagrams_mut(&mut self) -> DatagramsMut<'_> {
+        let buffer = self.buffer.as_mut();
+        let len = self.received.len.min(buffer.len());
+        DatagramsMut {
+            rest: &mut buffer[..len],
+            left: self.received.count,
+            segment: self.received.segment,
+        }
+    }
+
     /// The bytes of all datagrams, one behind the other.
     pub fn contents(&self) -> &[u8] {
         let buffer = self.buffer.as_ref();
@@ -397,7 +420,7 @@ impl<B> RecvRun<B> {
     }
 
     /// The address to which it was sent, if [wanted](Wanted::DESTINATION) and granted: which of the
-    /// machine's, or a multicast group. Answer [from](SendRun::from) it.
+    /// machine's, or a multicast group. Answer [from](SendRun::from) it, unless it is a group.
     pub fn destination(&self) -> Option<IpAddr> {
         self.received.destination
     }
@@ -479,6 +502,34 @@ impl<'a> Iterator for Datagrams<'a> {
 impl ExactSizeIterator for Datagrams<'_> {}
 impl std::iter::FusedIterator for Datagrams<'_> {}
 
+/// The datagrams of a [`RecvRun`], to be changed where they are.
+#[derive(Debug)]
+pub struct DatagramsMut<'a> {
+    rest: &'a mut [u8],
+    left: usize,
+    segment: usize,
+}
+
+impl<'a> Iterator for DatagramsMut<'a> {
+    type Item = &'a mut [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a mut [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let rest = std::mem::take(&mut self.rest);
+        let (datagram, rest) = rest.split_at_mut(self.segment.min(rest.len()));
+        self.rest = rest;
+        Some(datagram)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for DatagramsMut<'_> {}
+impl std::iter::FusedIterator for DatagramsMut<'_> {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,7 +590,13 @@ mod tests {
             run.received.cut(len, segment);
             assert_eq!(run.datagrams().collect::<Vec<_>>(), expected);
             assert_eq!(run.datagrams().len(), run.count());
+            assert_eq!(run.datagrams_mut().collect::<Vec<_>>(), expected);
+            assert_eq!(run.datagrams_mut().len(), run.count());
         }
+        run.received.cut(8, 4);
+        run.datagrams_mut()
+            .for_each(|datagram| datagram[3..].fill(b'!'));
+        assert_eq!(run.into_buffer(), *b"012!456!89");
     }
 
     #[test]

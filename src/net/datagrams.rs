@@ -32,7 +32,9 @@
 //! # Why it is so
 //!
 //! The state is not in [`UdpSocket`], which stays as small as std's, and costs nothing to those who
-//! do without. Passing the batch of another socket is harmless: it is only wrong about what works.
+//! do without. Passing the batch of another socket is only wrong about what works and what is told;
+//! but a socket that coalesces needs a batch to which that was granted, lest several datagrams look
+//! like one.
 //! Counts are of datagrams when sending, because a run may be sent in part; and of runs when
 //! receiving, because that is what has been filled. Metadata is asked for, because the kernel's
 //! work for each datagram grows with it.
@@ -104,7 +106,7 @@ use std::io;
 use super::UdpSocket;
 use crate::sys::socket::batch::Offload;
 
-pub use crate::datagram::{Datagrams, Ecn, RecvRun, SendRun, Wanted};
+pub use crate::datagram::{Datagrams, DatagramsMut, Ecn, RecvRun, SendRun, Wanted};
 
 /// What is known about a UDP socket for sending and receiving many datagrams per call.
 ///
@@ -120,8 +122,8 @@ impl Batch {
     /// Switches on what is wanted, as far as the system has it, for the socket and all its
     /// duplicates.
     ///
-    /// With [`Wanted::COALESCED`] granted, receive with [`UdpSocket::recv_runs`] only: other
-    /// methods would give several datagrams for one.
+    /// With [`Wanted::COALESCED`] granted, receive with [`UdpSocket::recv_runs`] and this batch
+    /// only: all else would give several datagrams for one.
     ///
     /// # Errors
     ///
@@ -180,7 +182,8 @@ impl Batch {
         self.offload.max_segments()
     }
 
-    /// How many datagrams may come in one buffer: 1 unless [`Wanted::COALESCED`] was granted.
+    /// How many datagrams may come in one buffer: 1 unless [`Wanted::COALESCED`] was granted. A
+    /// bound; buffers of 65,535 bytes have room for them, however many and long they are.
     ///
     /// # Examples
     ///

@@ -473,7 +473,8 @@ impl UdpSocket {
     }
 
     /// Makes an address the peer, at once: [`send`](UdpSocket::send) sends to it, and datagrams of
-    /// others are no longer received. Connecting again replaces the peer.
+    /// others are no longer received, but for those that wait already. Connecting again replaces
+    /// the peer.
     ///
     /// # Errors
     ///

@@ -138,7 +138,8 @@ impl UnixDatagram {
     }
 
     /// Makes the socket at `path` the peer: [`send`](UnixDatagram::send) sends to it, and datagrams
-    /// of others are not received any more. Connecting again replaces the peer.
+    /// of others are not received any more, but for those that wait already. Connecting again
+    /// replaces the peer.
     ///
     /// # Errors
     ///

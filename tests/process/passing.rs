@@ -1,7 +1,14 @@
 //! Descriptors that are passed: none leaks, and what cannot be taken is said to be lost.
 
+#![cfg_attr(
+    any(target_os = "android", target_os = "linux"),
+    expect(unsafe_code, reason = "setsockopt")
+)]
+
 use std::io::{IoSlice, IoSliceMut, Read};
 use std::os::fd::AsFd;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use std::os::fd::AsRawFd;
 
 use litio::net::UnixStream;
 use litio::net::ancillary::{RecvAncillary, SendAncillary};
@@ -32,6 +39,38 @@ fn a_million_descriptors_are_passed_and_none_leaks() {
                 assert_eq!(received.unwrap(), 1);
                 assert!(some.is_truncated());
                 drop(all.take_fd());
+            }
+        });
+    });
+}
+
+/// Linux can be asked to send a descriptor of the sending process along with every message.
+#[test]
+#[cfg(any(target_os = "android", target_os = "linux"))]
+fn descriptors_of_the_sending_process_do_not_leak() {
+    const SO_PASSPIDFD: libc::c_int = 76;
+    alone(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let on: libc::c_int = 1;
+        let (value, len) = ((&raw const on).cast(), size_of_val(&on) as libc::socklen_t);
+        let (fd, level) = (theirs.as_raw_fd(), libc::SOL_SOCKET);
+        // SAFETY: setsockopt reads `len` bytes of `value`, which are those of `on`.
+        if unsafe { libc::setsockopt(fd, level, SO_PASSPIDFD, value, len) } == -1 {
+            let error = std::io::Error::last_os_error();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT)); // before 6.5
+            return;
+        }
+        let fds = [ours.as_fd()];
+        expect_no_leak(|| {
+            for sent in [SendAncillary::new(), SendAncillary::new().fds(&fds)] {
+                let mut ancillary = RecvAncillary::<1>::new();
+                let mut byte = [0];
+                ours.send_message(&[IoSlice::new(b"x")], &sent).unwrap();
+                let mut buffers = [IoSliceMut::new(&mut byte)];
+                assert_eq!(
+                    theirs.recv_message(&mut buffers, &mut ancillary).unwrap(),
+                    1
+                );
             }
         });
     });

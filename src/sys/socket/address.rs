@@ -2,11 +2,98 @@
 //!
 //! Built and read field by field. The layout of std's types is its own affair: libraries that took
 //! them for the C structs were broken when std changed it.
+//!
+//! Windows has the same structs under other names, with unions in them.
 
 use std::mem::zeroed;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use libc::{c_int, sa_family_t, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use self::system::{AF_INET, AF_INET6, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage};
+
+/// The number of a family, as socket(2) takes it, and the length of an address.
+pub(super) use self::system::{Family, Length};
+
+/// What is the system's: the structs, and the fields of them that have not one name everywhere.
+#[cfg(not(windows))]
+mod system {
+    pub(super) use libc::{
+        AF_INET, AF_INET6, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage,
+    };
+
+    pub(in super::super) type Family = libc::c_int;
+    pub(in super::super) type Length = libc::socklen_t;
+
+    pub(super) fn family(raw: &sockaddr_storage) -> Family {
+        raw.ss_family.into()
+    }
+
+    pub(super) fn octets_v4(raw: &sockaddr_in) -> [u8; 4] {
+        raw.sin_addr.s_addr.to_ne_bytes()
+    }
+
+    pub(super) fn set_octets_v4(raw: &mut sockaddr_in, octets: [u8; 4]) {
+        raw.sin_addr.s_addr = u32::from_ne_bytes(octets);
+    }
+
+    pub(super) fn octets_v6(raw: &sockaddr_in6) -> [u8; 16] {
+        raw.sin6_addr.s6_addr
+    }
+
+    pub(super) fn set_octets_v6(raw: &mut sockaddr_in6, octets: [u8; 16]) {
+        raw.sin6_addr.s6_addr = octets;
+    }
+
+    pub(super) fn scope(raw: &sockaddr_in6) -> u32 {
+        raw.sin6_scope_id
+    }
+
+    pub(super) fn set_scope(raw: &mut sockaddr_in6, scope: u32) {
+        raw.sin6_scope_id = scope;
+    }
+}
+
+/// As above.
+#[cfg(windows)]
+mod system {
+    pub(super) use windows_sys::Win32::Networking::WinSock::{
+        AF_INET, AF_INET6, SOCKADDR as sockaddr, SOCKADDR_IN as sockaddr_in,
+        SOCKADDR_IN6 as sockaddr_in6, SOCKADDR_STORAGE as sockaddr_storage,
+    };
+
+    pub(in super::super) type Family = u16;
+    pub(in super::super) type Length = i32;
+
+    pub(super) fn family(raw: &sockaddr_storage) -> Family {
+        raw.ss_family
+    }
+
+    pub(super) fn octets_v4(raw: &sockaddr_in) -> [u8; 4] {
+        // SAFETY: every view of these bytes is of integers.
+        unsafe { raw.sin_addr.S_un.S_addr }.to_ne_bytes()
+    }
+
+    pub(super) fn set_octets_v4(raw: &mut sockaddr_in, octets: [u8; 4]) {
+        raw.sin_addr.S_un.S_addr = u32::from_ne_bytes(octets);
+    }
+
+    pub(super) fn octets_v6(raw: &sockaddr_in6) -> [u8; 16] {
+        // SAFETY: as above.
+        unsafe { raw.sin6_addr.u.Byte }
+    }
+
+    pub(super) fn set_octets_v6(raw: &mut sockaddr_in6, octets: [u8; 16]) {
+        raw.sin6_addr.u.Byte = octets;
+    }
+
+    pub(super) fn scope(raw: &sockaddr_in6) -> u32 {
+        // SAFETY: as above.
+        unsafe { raw.Anonymous.sin6_scope_id }
+    }
+
+    pub(super) fn set_scope(raw: &mut sockaddr_in6, scope: u32) {
+        raw.Anonymous.sin6_scope_id = scope;
+    }
+}
 
 /// An address in one of C's structs, all of whose bytes are initialised, and how many of them
 /// count.
@@ -15,7 +102,7 @@ pub(super) struct Address<T> {
     pub(super) raw: T,
     /// At most the size of `T`, except that a system may say after `room` that it had more to
     /// write.
-    pub(super) len: socklen_t,
+    pub(super) len: Length,
 }
 
 impl<T> Address<T> {
@@ -25,14 +112,14 @@ impl<T> Address<T> {
     }
 
     /// How many bytes are at `as_ptr`.
-    pub(super) fn len(&self) -> socklen_t {
-        self.len.min(size_of::<T>() as socklen_t)
+    pub(super) fn len(&self) -> Length {
+        self.len.min(size_of::<T>() as Length)
     }
 
     /// Where a system call may write an address, and its length, which first says how much room
     /// there is.
-    pub(super) fn room(&mut self) -> (*mut sockaddr, *mut socklen_t) {
-        self.len = size_of::<T>() as socklen_t;
+    pub(super) fn room(&mut self) -> (*mut sockaddr, *mut Length) {
+        self.len = size_of::<T>() as Length;
         ((&raw mut self.raw).cast(), &raw mut self.len)
     }
 }
@@ -61,7 +148,7 @@ impl InetAddress {
         // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family;
         // `Inet` are two of them.
         unsafe { place.write(specific) };
-        address.len = size_of::<T>() as socklen_t;
+        address.len = size_of::<T>() as Length;
         address
     }
 
@@ -73,20 +160,18 @@ impl InetAddress {
 
     /// None if the system wrote no address, or one of another family.
     pub(super) fn to_std(&self) -> Option<SocketAddr> {
-        // SAFETY: every `sockaddr_storage` begins with a `sockaddr`.
-        let any = unsafe { self.as_ptr().read() };
         let len = self.len() as usize;
-        match c_int::from(any.sa_family) {
-            libc::AF_INET if len >= size_of::<sockaddr_in>() => {
+        match system::family(&self.raw) {
+            AF_INET if len >= size_of::<sockaddr_in>() => {
                 let v4 = self.read::<sockaddr_in>();
-                let ip = Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes());
+                let ip = Ipv4Addr::from(system::octets_v4(&v4));
                 Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
             }
-            libc::AF_INET6 if len >= size_of::<sockaddr_in6>() => {
+            AF_INET6 if len >= size_of::<sockaddr_in6>() => {
                 let v6 = self.read::<sockaddr_in6>();
-                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-                let port = u16::from_be(v6.sin6_port);
-                Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, v6.sin6_scope_id).into())
+                let ip = Ipv6Addr::from(system::octets_v6(&v6));
+                let (port, scope) = (u16::from_be(v6.sin6_port), system::scope(&v6));
+                Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, scope).into())
             }
             _ => None,
         }
@@ -94,12 +179,8 @@ impl InetAddress {
 }
 
 /// The family of an address, for socket(2).
-pub(super) fn family(address: SocketAddr) -> c_int {
-    if address.is_ipv4() {
-        libc::AF_INET
-    } else {
-        libc::AF_INET6
-    }
+pub(super) fn family(address: SocketAddr) -> Family {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
 /// The structs that an [`InetAddress`] holds: of integers only, no larger than a
@@ -111,22 +192,22 @@ impl Inet for sockaddr_in6 {}
 fn sockaddr_v4(address: SocketAddrV4) -> sockaddr_in {
     // SAFETY: a struct of integers, for which all bytes zero is a value.
     let mut raw: sockaddr_in = unsafe { zeroed() };
-    raw.sin_family = libc::AF_INET as sa_family_t;
+    raw.sin_family = AF_INET as _;
     raw.sin_port = address.port().to_be();
     // The octets stand in memory in network order.
-    raw.sin_addr.s_addr = u32::from_ne_bytes(address.ip().octets());
+    system::set_octets_v4(&mut raw, address.ip().octets());
     raw
 }
 
 fn sockaddr_v6(address: SocketAddrV6) -> sockaddr_in6 {
     // SAFETY: a struct of integers, for which all bytes zero is a value.
     let mut raw: sockaddr_in6 = unsafe { zeroed() };
-    raw.sin6_family = libc::AF_INET6 as sa_family_t;
+    raw.sin6_family = AF_INET6 as _;
     raw.sin6_port = address.port().to_be();
-    raw.sin6_addr.s6_addr = address.ip().octets();
+    system::set_octets_v6(&mut raw, address.ip().octets());
     // Not swapped: std does not either, and hands it out as it came.
     raw.sin6_flowinfo = address.flowinfo();
-    raw.sin6_scope_id = address.scope_id();
+    system::set_scope(&mut raw, address.scope_id());
     raw
 }
 
@@ -164,15 +245,17 @@ mod tests {
 
     #[test]
     fn inet_addresses_are_in_network_order() {
-        let v4 = sockaddr_v4("1.2.3.4:258".parse().unwrap());
-        assert_eq!(c_int::from(v4.sin_family), libc::AF_INET);
+        let v4 = InetAddress::new("1.2.3.4:258".parse().unwrap());
+        assert_eq!(system::family(&v4.raw), AF_INET);
+        let v4 = v4.read::<sockaddr_in>();
         assert_eq!(v4.sin_port.to_ne_bytes(), [1, 2]);
-        assert_eq!(v4.sin_addr.s_addr.to_ne_bytes(), [1, 2, 3, 4]);
-        let v6 = sockaddr_v6("[102:304::ff]:258".parse().unwrap());
-        assert_eq!(c_int::from(v6.sin6_family), libc::AF_INET6);
+        assert_eq!(system::octets_v4(&v4), [1, 2, 3, 4]);
+        let v6 = InetAddress::new("[102:304::ff]:258".parse().unwrap());
+        assert_eq!(system::family(&v6.raw), AF_INET6);
+        let v6 = v6.read::<sockaddr_in6>();
         assert_eq!(v6.sin6_port.to_ne_bytes(), [1, 2]);
         assert_eq!(
-            v6.sin6_addr.s6_addr,
+            system::octets_v6(&v6),
             [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]
         );
     }
@@ -191,7 +274,7 @@ mod tests {
         short.len -= 1;
         assert_eq!(short.to_std(), None);
         let mut foreign = InetAddress::new("[::1]:1".parse().unwrap());
-        foreign.raw.ss_family = sa_family_t::MAX;
+        foreign.raw.ss_family = !0;
         assert_eq!(foreign.to_std(), None);
     }
 }

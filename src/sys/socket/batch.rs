@@ -9,9 +9,9 @@
 //! Either may be refused at any time: by the kernel (older than 4.18: no such option), by a filter
 //! (`ENOSYS`), by a device without checksums (`EIO`), for a route whose packets are smaller
 //! (`EINVAL`, `EMSGSIZE`). Then the run goes out datagram by datagram. If that succeeds the refusal
-//! was not the run's fault, and [`Offload`] remembers: `EIO` switches offload off for this socket;
-//! of the others it takes several without a success in between, because the next run may have
-//! another destination.
+//! was not the run's fault, and [`Segmentation`] remembers: `EIO` switches offload off for this
+//! socket; of the others it takes several without a success in between, because the next run may
+//! have another destination.
 //!
 //! All system calls go through [`Calls`], so that the tests can refuse them.
 //!
@@ -23,7 +23,7 @@ use std::mem::{MaybeUninit, zeroed};
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use libc::{c_int, c_uint, iovec, mmsghdr, msghdr};
@@ -33,21 +33,17 @@ use super::control::{
     ControlBuffer, ControlBufferFull, ControlMessages, ControlWriter, control_space,
 };
 use super::posix;
+use super::segmentation::{Segmentation, piece_count_max};
 use crate::datagram::{Received, RecvRun, SendRun, Wanted};
 use crate::sys::check;
 
-/// How many datagrams the kernel takes in one piece: `UDP_MAX_SEGMENTS` of all releases up to 6.8;
-/// later ones take twice as many.
-const SEGMENTS_MAX: usize = 64;
-
-/// How many bytes it takes in one piece, on IPv4 and IPv6: 65,535 less the largest headers.
-const PIECE_LEN_MAX: usize = 65_535 - 40 - 8;
+/// How many datagrams the kernel puts into one buffer: what a program of this machine sent in one
+/// piece, which since 6.9 may be as many, stays together; what came from elsewhere is half of that
+/// at most.
+const COALESCED_MAX: usize = 128;
 
 /// How many messages go into one system call. More save nothing, and all are on the stack.
 const MESSAGES_MAX: usize = 32;
-
-/// After so many refusals in a row, offload is no longer tried.
-const REFUSALS_MAX: u8 = 8;
 
 /// Segment size, traffic class and hop limit for both versions of IP, source address.
 const SEND_CONTROL: usize =
@@ -66,10 +62,7 @@ const PACKET_INFO_SPACE: usize = control_space(size_of::<libc::in6_pktinfo>());
 /// to tell.
 #[derive(Debug)]
 pub(crate) struct Offload {
-    /// 1 if there is no offload.
-    segments_max: AtomicUsize,
-    /// Since the last success.
-    refusals: AtomicU8,
+    segmentation: Segmentation,
     has_sendmmsg: AtomicBool,
     has_recvmmsg: AtomicBool,
     granted: Wanted,
@@ -104,8 +97,7 @@ impl Offload {
             Err(error) => return Err(error),
         };
         Ok(Offload {
-            segments_max: AtomicUsize::new(if has_offload { SEGMENTS_MAX } else { 1 }),
-            refusals: AtomicU8::new(0),
+            segmentation: Segmentation::new(has_offload),
             has_sendmmsg: AtomicBool::new(true),
             has_recvmmsg: AtomicBool::new(true),
             granted,
@@ -118,29 +110,14 @@ impl Offload {
     }
 
     pub(crate) fn max_segments(&self) -> usize {
-        self.segments_max.load(Relaxed)
+        self.segmentation.segments_max()
     }
 
     pub(crate) fn max_coalesced(&self) -> usize {
         if self.granted.contains(Wanted::COALESCED) {
-            SEGMENTS_MAX
+            COALESCED_MAX
         } else {
             1
-        }
-    }
-
-    /// A run that was refused in one piece went out datagram by datagram.
-    #[cold]
-    fn was_refused(&self, error: &io::Error) {
-        let refusals = self.refusals.fetch_add(1, Relaxed).saturating_add(1);
-        if refusals >= REFUSALS_MAX || error.raw_os_error() == Some(libc::EIO) {
-            self.segments_max.store(1, Relaxed);
-        }
-    }
-
-    fn was_accepted(&self) {
-        if self.refusals.load(Relaxed) != 0 {
-            self.refusals.store(0, Relaxed);
         }
     }
 }
@@ -240,9 +217,11 @@ fn send_by(
             Ok(done) => {
                 sent += done.datagrams;
                 if let Some(error) = refusal.take() {
-                    offload.was_refused(&error);
+                    // A device without checksums, which stays so.
+                    let is_hopeless = error.raw_os_error() == Some(libc::EIO);
+                    offload.segmentation.was_refused(is_hopeless);
                 } else if done.was_segmented {
-                    offload.was_accepted();
+                    offload.segmentation.was_accepted();
                 }
                 if done.was_cut_short {
                     // The next call says why.
@@ -298,14 +277,6 @@ struct Failed {
     /// The piece that failed consisted of several datagrams.
     was_segmented: bool,
     is_mmsg: bool,
-}
-
-/// How many datagrams of the run may go in one piece.
-fn piece_count_max(run: &SendRun<'_>, segments_max: usize) -> usize {
-    match run.segment {
-        0 => 1,
-        segment => (PIECE_LEN_MAX / segment).min(segments_max).max(1),
-    }
 }
 
 /// Gives up to `N` pieces to the kernel in one call, and advances by those that it took.
@@ -426,7 +397,7 @@ fn write_control(
     is_ipv6: bool,
 ) -> Result<(), ControlBufferFull> {
     if is_segmented {
-        // At most half of `PIECE_LEN_MAX`.
+        // Two of them go in one piece, at the least.
         let segment = run.segment as u16;
         writer.push(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes())?;
     }
@@ -574,8 +545,9 @@ fn receive_pieces<const N: usize, B: AsMut<[u8]>>(
         // SAFETY: it points to a field of `piece`, just written.
         raw.msg_hdr.msg_namelen = unsafe { name_len.read() };
         if wants_control {
-            raw.msg_hdr.msg_control = piece.control.bytes.as_mut_ptr().cast();
-            raw.msg_hdr.msg_controllen = RECV_CONTROL as _; // `socklen_t` or `size_t`
+            let control = piece.control.room(RECV_CONTROL);
+            raw.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            raw.msg_hdr.msg_controllen = control.len() as _; // `socklen_t` or `size_t`
         }
         header.write(raw);
         *answer = Some(&mut run.received);
@@ -611,10 +583,9 @@ fn receive_pieces<const N: usize, B: AsMut<[u8]>>(
         let piece = unsafe { piece.assume_init_mut() };
         piece.address.len = header.msg_hdr.msg_namelen;
         #[allow(clippy::unnecessary_cast)] // `socklen_t` or `size_t`
-        let control_len = (header.msg_hdr.msg_controllen as usize).min(RECV_CONTROL);
-        let control: *const [MaybeUninit<u8>] = &piece.control.bytes[..control_len];
-        // SAFETY: the kernel has written `msg_controllen` bytes.
-        let control = unsafe { &*(control as *const [u8]) };
+        let control = piece
+            .control
+            .written(header.msg_hdr.msg_controllen as usize);
         let Some(received) = answer.take() else { break };
         received.clone_from(&Received::NOTHING);
         received.is_truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
@@ -783,6 +754,7 @@ impl Calls for System {}
 mod tests {
     use std::cell::RefCell;
 
+    use super::super::segmentation::{REFUSALS_MAX, SEGMENTS_MAX};
     use super::*;
     use crate::datagram::Ecn;
 
@@ -1090,6 +1062,33 @@ mod tests {
         let offload = offload(&calls, &one, wanted);
         assert_eq!(offload.granted(), Wanted::HOP_LIMIT);
         assert_eq!(offload.max_coalesced(), 1);
+    }
+
+    /// Another program may send as many in one piece as the kernel takes.
+    #[test]
+    #[cfg_attr(miri, ignore = "no UDP")]
+    fn no_buffer_holds_more_datagrams_than_is_said() {
+        let (one, other) = pair();
+        let calls = Refusing::default();
+        let sending = offload(&calls, &one, Wanted::NOTHING);
+        let receiving = offload(&calls, &other, Wanted::COALESCED);
+        let run = [SendRun::new(&[7; COALESCED_MAX]).segment_len(1)];
+        let mut at = Position {
+            run: 0,
+            datagram: 0,
+        };
+        let fd = one.as_fd();
+        let Ok(sent) = send_pieces::<1>(&calls, fd, &sending, &run, &mut at, COALESCED_MAX) else {
+            return; // before 6.9
+        };
+        assert_eq!(sent.datagrams, COALESCED_MAX);
+        let mut runs = [RecvRun::new(vec![0; 65_535])];
+        let mut arrived = 0;
+        while arrived < COALESCED_MAX {
+            receive_by(&calls, other.as_fd(), &receiving, &mut runs).unwrap();
+            assert!(runs[0].count() <= receiving.max_coalesced());
+            arrived += runs[0].count();
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use std::mem::{MaybeUninit, zeroed};
 
 use self::system::{ALIGNMENT, DATA, cmsghdr};
 
-/// What is the system's: the header, where the data begins, and what that, and so the next header,
-/// is aligned to.
+/// What is the system's: the header, where the data begins, and what the length of a message is
+/// rounded up to, so that the next header is aligned.
 #[cfg(unix)]
 mod system {
     pub(super) use libc::cmsghdr;
@@ -29,9 +29,23 @@ mod system {
     pub(super) const ALIGNMENT: usize = {
         // SAFETY: CMSG_SPACE is arithmetic.
         let empty = unsafe { libc::CMSG_SPACE(0) };
+        // Solaris on SPARC aligns the data to 4 bytes and the next header to 8, so that a message
+        // without data may have padding, into which data fit. One byte more needs a step.
+        let padding = empty - DATA as libc::c_uint;
         // SAFETY: CMSG_SPACE is arithmetic.
-        let one = unsafe { libc::CMSG_SPACE(1) };
-        (one - empty) as usize
+        let more = unsafe { libc::CMSG_SPACE(padding + 1) };
+        (more - empty) as usize
+    };
+
+    // On every system for which it is compiled, run or not.
+    const _: () = {
+        let mut len = 0;
+        while len < 100 {
+            // SAFETY: CMSG_SPACE is arithmetic.
+            let space = unsafe { libc::CMSG_SPACE(len) };
+            assert!(super::control_space(len as usize) == space as usize);
+            len += 1;
+        }
     };
 }
 
@@ -54,7 +68,7 @@ pub const fn control_space(data_len: usize) -> usize {
     if data_len >= (c_uint::MAX / 2) as usize {
         return usize::MAX;
     }
-    DATA + data_len.next_multiple_of(ALIGNMENT)
+    (DATA + data_len).next_multiple_of(ALIGNMENT)
 }
 
 /// The control message did not fit into the buffer, of which nothing has changed.
@@ -221,6 +235,8 @@ impl std::iter::FusedIterator for ControlMessages<'_> {}
 pub(super) struct ControlBuffer<const N: usize> {
     alignment: [cmsghdr; 0],
     pub(super) bytes: [MaybeUninit<u8>; N],
+    /// How many of them `room` has initialised.
+    room: usize,
 }
 
 impl<const N: usize> ControlBuffer<N> {
@@ -228,7 +244,28 @@ impl<const N: usize> ControlBuffer<N> {
         ControlBuffer {
             alignment: [],
             bytes: [MaybeUninit::uninit(); N],
+            room: 0,
         }
+    }
+
+    /// Room of `len` bytes, at most `N`, for a system to write to. They are zeros, because it skips
+    /// the padding between messages.
+    #[inline]
+    pub(super) fn room(&mut self, len: usize) -> &mut [u8] {
+        let room = &mut self.bytes[..len];
+        room.fill(MaybeUninit::new(0));
+        self.room = len;
+        let room: *mut [MaybeUninit<u8>] = room;
+        // SAFETY: they are initialised now, and stay borrowed.
+        unsafe { &mut *(room as *mut [u8]) }
+    }
+
+    /// What a system has written, which says that it were `len` bytes.
+    #[inline]
+    pub(super) fn written(&self, len: usize) -> &[u8] {
+        let written: *const [MaybeUninit<u8>] = &self.bytes[..len.min(self.room)];
+        // SAFETY: `room` has initialised them.
+        unsafe { &*(written as *const [u8]) }
     }
 }
 
@@ -351,18 +388,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_system_claims_to_have_written_is_no_more_than_its_room() {
+        let mut buffer = ControlBuffer::<48>::new();
+        assert_eq!(buffer.written(48), []);
+        buffer.room(32)[4] = 7;
+        let mut expected = [0; 32];
+        expected[4] = 7;
+        for (claimed, len) in [(0, 0), (5, 5), (32, 32), (48, 32), (usize::MAX, 32)] {
+            assert_eq!(buffer.written(claimed), &expected[..len]);
+        }
+    }
+
+    #[test]
     fn lengths_beyond_any_buffer_fit_in_none() {
         assert_eq!(control_space(usize::MAX), usize::MAX);
         assert_eq!(control_space(c_uint::MAX as usize), usize::MAX);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn space_is_the_system_s() {
-        for len in 0..200 {
-            // SAFETY: CMSG_SPACE is arithmetic.
-            let expected = unsafe { libc::CMSG_SPACE(len) };
-            assert_eq!(control_space(len as usize), expected as usize);
-        }
     }
 }

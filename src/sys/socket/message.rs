@@ -9,16 +9,14 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 
-use libc::{c_int, msghdr};
+use libc::c_int;
 
 use super::control::{ControlBuffer, ControlMessages, ControlWriter, control_space};
 use super::unix_address::UnixAddress;
-use super::{RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SEND_QUIETLY, peer};
-use crate::sys::check;
+use super::{RECV_CLOSES_ON_EXEC, RECV_CUTS_CLEANLY, SCM_CREDENTIALS, SCM_PIDFD, msghdr, peer};
 
 /// How many descriptors a message may carry: `SCM_MAX_FD` of Linux; others take at least as many.
 const FDS_MAX: usize = 253;
@@ -31,7 +29,8 @@ const CONTROL: usize = control_space(FDS_MAX * size_of::<RawFd>()) + control_spa
 /// Who a process is, or was when it connected or sent.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The process; None where the system does not tell.
+    /// The process. None where the system does not tell, nor of a process that it cannot name: one
+    /// outside of this one's PID namespace.
     pub pid: Option<u32>,
     /// The user.
     pub uid: u32,
@@ -61,15 +60,21 @@ impl Credentials {
         }
     }
 
-    /// From and to the fields of a `struct ucred`.
-    pub(super) fn from_raw(data: [u8; CREDENTIALS]) -> Credentials {
+    /// Of process, user and group.
+    fn of([pid, uid, gid]: [u32; 3]) -> Credentials {
+        Credentials {
+            // Of whom it cannot name, the system says 0, by which kill(2) means one's own group.
+            pid: Some(pid).filter(|pid| *pid != 0),
+            uid,
+            gid,
+        }
+    }
+
+    /// From and to the bytes of a `struct ucred`.
+    fn from_raw(data: [u8; CREDENTIALS]) -> Credentials {
         let field =
             |at: usize| u32::from_ne_bytes([data[at], data[at + 1], data[at + 2], data[at + 3]]);
-        Credentials {
-            pid: Some(field(0)),
-            uid: field(4),
-            gid: field(8),
-        }
+        Credentials::of([field(0), field(4), field(8)])
     }
 
     fn to_raw(self) -> [u8; CREDENTIALS] {
@@ -233,23 +238,10 @@ impl<const FDS: usize> RecvAncillary<FDS> {
                 continue;
             }
             if message.kind == libc::SCM_RIGHTS {
-                for number in message.data.chunks_exact(size_of::<RawFd>()) {
-                    let Ok(number) = number.try_into().map(RawFd::from_ne_bytes) else {
-                        continue;
-                    };
-                    if number < 0 {
-                        continue; // some systems say so of what they could not pass
-                    }
-                    // SAFETY: the kernel has just made this descriptor for us, and nobody else
-                    // knows it.
-                    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-                    if !closes_on_exec {
-                        // SAFETY: F_SETFD takes an int. It cannot fail for a descriptor that is
-                        // open.
-                        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
-                    }
-                    self.keep(fd);
-                }
+                own(message.data, closes_on_exec).for_each(|fd| self.keep(fd));
+            } else if Some(message.kind) == SCM_PIDFD {
+                // The program has switched it on, and there is no place for it.
+                own(message.data, closes_on_exec).for_each(drop);
             } else if Some(message.kind) == SCM_CREDENTIALS {
                 let raw = message
                     .data
@@ -279,6 +271,22 @@ impl<const FDS: usize> fmt::Debug for RecvAncillary<FDS> {
     }
 }
 
+/// The descriptors that a control message has brought, close-on-exec.
+fn own(data: &[u8], closes_on_exec: bool) -> impl Iterator<Item = OwnedFd> {
+    let numbers = data.chunks_exact(size_of::<RawFd>());
+    let numbers = numbers.filter_map(|number| number.try_into().map(RawFd::from_ne_bytes).ok());
+    // Some systems say -1 of what they could not pass.
+    numbers.filter(|number| *number >= 0).map(move |number| {
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(number) };
+        if !closes_on_exec {
+            // SAFETY: F_SETFD takes an int. It cannot fail for a descriptor that is open.
+            unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+        fd
+    })
+}
+
 /// Sends a message, to an address or to the peer.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
@@ -286,34 +294,14 @@ pub(crate) fn send(
     ancillary: &SendAncillary<'_>,
     to: Option<&SocketAddr>,
 ) -> io::Result<usize> {
-    // POSIX wants a buffer, if an empty one.
-    let empty = [IoSlice::new(&[])];
-    let data = if data.is_empty() { &empty } else { data };
     let address = to.map(UnixAddress::new).transpose()?;
     let mut buffer = ControlBuffer::<CONTROL>::new();
     let mut writer = ControlWriter::over(&mut buffer.bytes);
     ancillary.write(&mut writer)?;
-    let control = writer.into_bytes();
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    if let Some(address) = &address {
-        header.msg_name = address.as_ptr().cast_mut().cast();
-        header.msg_namelen = address.len();
-    }
-    header.msg_iov = data.as_ptr().cast_mut().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = data.len() as _; // as wide as the system has it
-    if !control.is_empty() {
-        header.msg_control = control.as_ptr().cast_mut().cast();
-        header.msg_controllen = control.len() as _; // as above
-    }
-    let header = &raw const header;
-    // SAFETY: everything that the header points to is initialised, as long as it says, and outlives
-    // the call.
-    let sent = check(unsafe { libc::sendmsg(socket.as_raw_fd(), header, SEND_QUIETLY) })?;
-    Ok(sent as usize)
+    msghdr::send(socket, data, address.as_ref(), writer.into_bytes())
 }
 
-/// Receives a message, and the address of its sender if `from` has room for it.
+/// Receives a message.
 pub(crate) fn receive<const FDS: usize>(
     socket: BorrowedFd<'_>,
     buffers: &mut [IoSliceMut<'_>],
@@ -352,13 +340,6 @@ fn receive_with<const FDS: usize>(
     from: Option<&mut UnixAddress>,
 ) -> io::Result<usize> {
     *ancillary = RecvAncillary::new();
-    // POSIX wants a buffer, if an empty one.
-    let mut empty = [IoSliceMut::new(&mut [])];
-    let buffers = if buffers.is_empty() {
-        &mut empty
-    } else {
-        buffers
-    };
     let mut buffer = ControlBuffer::<CONTROL>::new();
     // Where the system closes what does not fit, let it; what it passes beyond `FDS` because
     // credentials left room is closed here.
@@ -368,43 +349,25 @@ fn receive_with<const FDS: usize>(
     } else {
         CONTROL
     };
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    let mut name = from.map(|from| (from.room().0, from));
-    if let Some((place, from)) = &mut name {
-        header.msg_name = place.cast();
-        header.msg_namelen = from.len;
-    }
-    header.msg_iov = buffers.as_mut_ptr().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = buffers.len() as _; // as wide as the system has it
-    header.msg_control = buffer.bytes.as_mut_ptr().cast();
-    header.msg_controllen = room as _; // as above
-    let to = &raw mut header;
-    // SAFETY: everything that the header points to is as long as it says, borrowed for writing, and
-    // outlives the call.
-    let received = check(unsafe { libc::recvmsg(socket.as_raw_fd(), to, close_on_exec) })?;
-    #[allow(clippy::unnecessary_cast)] // as above
-    let control_len = (header.msg_controllen as usize).min(room);
-    let control: *const [_] = &buffer.bytes[..control_len];
-    // SAFETY: the kernel has written `msg_controllen` bytes.
-    let control = unsafe { &*(control as *const [u8]) };
-    ancillary.take_over(control, header.msg_flags, close_on_exec != 0);
-    if let Some((_, from)) = name {
-        from.len = header.msg_namelen;
-    }
-    Ok(received as usize)
+    let received = msghdr::receive(socket, buffers, from, buffer.room(room), close_on_exec)?;
+    let control = buffer.written(received.control_len);
+    ancillary.take_over(control, received.flags, close_on_exec != 0);
+    Ok(received.len)
 }
 
 /// Who the peer was when it connected, or made the pair.
 pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
-    peer::credentials(socket)
+    peer::credentials(socket).map(Credentials::of)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::{AsFd, IntoRawFd};
 
     use super::*;
+    use crate::sys::check;
 
     fn is_close_on_exec(fd: &OwnedFd) -> bool {
         // SAFETY: F_GETFD takes no argument.
@@ -441,6 +404,28 @@ mod tests {
             gid: 7,
         };
         assert_eq!(Credentials::from_raw(credentials.to_raw()), credentials);
+    }
+
+    #[test]
+    fn a_process_that_cannot_be_named_is_none() {
+        let unknown = Credentials::from_raw([0; CREDENTIALS]);
+        assert_eq!((unknown.pid, unknown.uid), (None, 0));
+    }
+
+    /// As every descriptor for which there is no place.
+    #[test]
+    fn the_descriptor_of_a_process_is_closed() {
+        let Some(kind) = SCM_PIDFD else { return };
+        let [reads, writes] = crate::sys::socket::pipe().unwrap();
+        let number = reads.into_raw_fd().to_ne_bytes();
+        let mut buffer = [0; 100];
+        let mut writer = ControlWriter::new(&mut buffer);
+        writer.push(libc::SOL_SOCKET, kind, &number).unwrap();
+        let mut ancillary = RecvAncillary::<3>::new();
+        ancillary.take_over(writer.into_bytes(), 0, true);
+        assert_eq!((ancillary.fd_count(), ancillary.is_truncated()), (0, false));
+        let error = File::from(writes).write(b"x").expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     /// What no kernel should say is passed over.

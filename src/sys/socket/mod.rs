@@ -72,42 +72,10 @@ mod dialect {
     pub(super) use super::flags::{accept, pair, pipe, socket};
 }
 
-// Control messages: where the system has them. (Cygwin has them too, but the macros of the libc
-// crate are no constants there.)
+// Control messages
 
-#[cfg(any(
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "fuchsia",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "solaris",
-    target_vendor = "apple",
-))]
-pub(crate) mod control;
-#[cfg(any(
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "fuchsia",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "solaris",
-    target_vendor = "apple",
-))]
-pub(crate) mod message;
-
-/// Keeps its items where the system has control messages, and drops them elsewhere.
-#[allow(unused_macros)]
+/// Keeps its items where the system has control messages, and drops them elsewhere. (Cygwin has
+/// them too, but the macros of the libc crate are no constants there.)
 macro_rules! if_control_messages {
     ($($item:item)*) => {
         $(
@@ -132,6 +100,11 @@ macro_rules! if_control_messages {
 
 #[allow(unused_imports)] // used by `net` and `unix`
 pub(crate) use if_control_messages;
+
+if_control_messages! {
+    pub(crate) mod control;
+    pub(crate) mod message;
+}
 
 /// For recvmsg(2): descriptors that arrive are close-on-exec. 0 where fcntl(2) must follow.
 #[cfg(any(
@@ -177,42 +150,36 @@ const SCM_CREDENTIALS: Option<c_int> = Some(libc::SCM_CREDENTIALS);
 #[allow(dead_code)] // as above
 const SCM_CREDENTIALS: Option<c_int> = None;
 
-/// Who is at the other end of a connection.
-#[cfg(any(
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "fuchsia",
-    target_os = "haiku",
-    target_os = "hurd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "solaris",
-    target_vendor = "apple",
-))]
+/// The kind that carries a descriptor of the sending process, if the socket was told to pass it
+/// (`SO_PASSPIDFD`); the libc crate does not know it.
+#[allow(dead_code)] // as above
+const SCM_PIDFD: Option<c_int> = if cfg!(any(target_os = "android", target_os = "linux")) {
+    Some(4)
+} else {
+    None
+};
+
+/// Who is at the other end of a connection: process, or 0 where the system does not tell, user and
+/// group.
+#[allow(dead_code)] // as above
 mod peer {
     use std::io;
     #[allow(unused_imports)] // where nothing can be asked
     use std::os::fd::{AsRawFd, BorrowedFd};
 
-    use super::message::Credentials;
-
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
-        let mut raw = [0; 12]; // a `struct ucred`
-        let mut len = raw.len() as libc::socklen_t;
+    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
+        let mut raw = [0; 3]; // a `struct ucred`
+        let mut len = size_of_val(&raw) as libc::socklen_t;
         let (fd, to) = (socket.as_raw_fd(), raw.as_mut_ptr().cast());
         let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
         // SAFETY: getsockopt(2) writes at most `len` bytes to `to`, which are on our stack.
         crate::sys::check(unsafe { libc::getsockopt(fd, level, option, to, &raw mut len) })?;
-        let credentials = Credentials::from_raw(raw);
         // What the kernel says of a socket without a peer.
-        if credentials.pid == Some(0) && credentials.uid == u32::MAX {
+        if raw[..2] == [0, u32::MAX] {
             return Err(io::ErrorKind::NotConnected.into());
         }
-        Ok(credentials)
+        Ok(raw)
     }
 
     #[cfg(any(
@@ -222,7 +189,7 @@ mod peer {
         target_os = "openbsd",
         target_vendor = "apple",
     ))]
-    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<Credentials> {
+    pub(super) fn credentials(socket: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
         let (mut uid, mut gid) = (0, 0);
         let fd = socket.as_raw_fd();
         // SAFETY: getpeereid(3) writes to the two numbers, which are on our stack.
@@ -230,10 +197,11 @@ mod peer {
         #[cfg(target_vendor = "apple")]
         let pid = super::posix::option(socket, libc::SOL_LOCAL, libc::LOCAL_PEERPID)
             .ok()
-            .and_then(|pid| pid.try_into().ok());
+            .and_then(|pid| pid.try_into().ok())
+            .unwrap_or(0);
         #[cfg(not(target_vendor = "apple"))]
-        let pid = None;
-        Ok(Credentials { pid, uid, gid })
+        let pid = 0;
+        Ok([pid, uid, gid])
     }
 
     #[cfg(not(any(
@@ -245,7 +213,7 @@ mod peer {
         target_os = "openbsd",
         target_vendor = "apple",
     )))]
-    pub(super) fn credentials(_: BorrowedFd<'_>) -> io::Result<Credentials> {
+    pub(super) fn credentials(_: BorrowedFd<'_>) -> io::Result<[u32; 3]> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -273,6 +241,8 @@ pub(crate) use if_vsock;
 
 #[cfg(any(target_os = "android", target_os = "linux"))]
 pub(crate) mod batch;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+mod segmentation;
 #[cfg(not(any(target_os = "android", target_os = "linux")))]
 pub(crate) use plain_batch as batch;
 
@@ -280,6 +250,8 @@ pub(crate) use plain_batch as batch;
 
 #[cfg(any(target_os = "hermit", target_os = "horizon", target_os = "wasi"))]
 pub(crate) use plain_vectored as vectored;
+#[cfg(not(any(target_os = "hermit", target_os = "horizon", target_os = "wasi")))]
+mod msghdr;
 #[cfg(not(any(target_os = "hermit", target_os = "horizon", target_os = "wasi")))]
 pub(crate) mod vectored;
 

@@ -16,13 +16,13 @@ pub(crate) fn send(
     data: &[IoSlice<'_>],
     to: Option<SocketAddr>,
 ) -> io::Result<usize> {
-    let len: usize = data.iter().map(|slice| slice.len().min(LEN_MAX)).sum();
+    // One byte too many is enough for the system to refuse it, and all that is copied then.
+    let lens = data.iter().map(|slice| slice.len());
+    let len = lens.fold(0, usize::saturating_add).min(LEN_MAX + 1);
     let mut whole = Vec::with_capacity(len);
     for slice in data {
-        whole.extend_from_slice(slice);
-        if whole.len() > LEN_MAX {
-            break; // long enough for the system to refuse it
-        }
+        let left = len - whole.len();
+        whole.extend_from_slice(&slice[..slice.len().min(left)]);
     }
     match to {
         Some(to) => socket.send_to(&whole, to),
@@ -100,7 +100,10 @@ mod tests {
     fn what_is_longer_than_any_datagram_is_refused() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let part = vec![0; 40_000];
-        let data = [IoSlice::new(&part); 3];
-        send(&socket, &data, Some(socket.local_addr().unwrap())).unwrap_err();
+        let there = Some(socket.local_addr().unwrap());
+        send(&socket, &[IoSlice::new(&part); 3], there).unwrap_err();
+        // More than any memory: the buffers to send may be the same.
+        let part = vec![0; 1 << 20];
+        send(&socket, &vec![IoSlice::new(&part); 1 << 20], there).unwrap_err();
     }
 }

@@ -1,15 +1,10 @@
-//! Datagrams gathered from several buffers and scattered into several: sendmsg(2) and recvmsg(2).
+//! Datagrams gathered from several buffers and scattered into several.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::zeroed;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-
-use libc::msghdr;
 
 use super::address::InetAddress;
 use crate::datagram::Received;
-use crate::sys::check;
 
 /// Sends the buffers as one datagram, to an address or to the peer.
 pub(crate) fn send(
@@ -17,28 +12,12 @@ pub(crate) fn send(
     data: &[IoSlice<'_>],
     to: Option<SocketAddr>,
 ) -> io::Result<usize> {
-    // POSIX wants a buffer, if an empty one.
-    let empty = [IoSlice::new(&[])];
-    let data = if data.is_empty() { &empty } else { data };
-    let address = to.map(InetAddress::new);
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    if let Some(address) = &address {
-        header.msg_name = address.as_ptr().cast_mut().cast();
-        header.msg_namelen = address.len();
-    }
-    header.msg_iov = data.as_ptr().cast_mut().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = data.len() as _; // as wide as the system has it
-    let header = &raw const header;
-    // SAFETY: everything that the header points to is initialised, as long as it says, and outlives
-    // the call.
-    let sent = check(unsafe { libc::sendmsg(socket.as_raw_fd(), header, 0) })?;
-    Ok(sent as usize)
+    system::send(socket, data, to.map(InetAddress::new).as_ref())
 }
 
 /// Receives a datagram into the buffers, one after the other.
 pub(crate) fn receive(socket: &UdpSocket, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    receive_with(socket, buffers, None)
+    system::receive(socket, buffers, None)
 }
 
 /// As [`receive`], and from where it came.
@@ -46,39 +25,116 @@ pub(crate) fn receive_from(
     socket: &UdpSocket,
     buffers: &mut [IoSliceMut<'_>],
 ) -> io::Result<(usize, SocketAddr)> {
-    let mut from = InetAddress::EMPTY;
-    let received = receive_with(socket, buffers, Some(&mut from))?;
     // What cannot be told counts as unspecified: the datagram is received already.
-    let from = from.to_std().unwrap_or(Received::NOTHING.source);
-    Ok((received, from))
+    let unknown = Received::NOTHING.source;
+    let mut from = InetAddress::new(unknown);
+    let received = system::receive(socket, buffers, Some(&mut from))?;
+    Ok((received, from.to_std().unwrap_or(unknown)))
 }
 
-fn receive_with(
-    socket: &UdpSocket,
-    buffers: &mut [IoSliceMut<'_>],
-    mut from: Option<&mut InetAddress>,
-) -> io::Result<usize> {
-    // POSIX wants a buffer, if an empty one.
-    let mut empty = [IoSliceMut::new(&mut [])];
-    let buffers = if buffers.is_empty() {
-        &mut empty
-    } else {
-        buffers
-    };
-    // SAFETY: a struct of integers and pointers, for which all bytes zero is a value.
-    let mut header: msghdr = unsafe { zeroed() };
-    if let Some(from) = &mut from {
-        header.msg_name = from.room().0.cast();
-        header.msg_namelen = from.len;
+/// sendmsg(2) and recvmsg(2).
+#[cfg(unix)]
+mod system {
+    use std::io::{self, IoSlice, IoSliceMut};
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    use super::super::msghdr;
+    use super::InetAddress;
+
+    pub(super) fn send(
+        socket: &UdpSocket,
+        data: &[IoSlice<'_>],
+        to: Option<&InetAddress>,
+    ) -> io::Result<usize> {
+        msghdr::send(socket.as_fd(), data, to, &[])
     }
-    header.msg_iov = buffers.as_mut_ptr().cast(); // std promises that a slice is an `iovec`
-    header.msg_iovlen = buffers.len() as _; // as wide as the system has it
-    let to = &raw mut header;
-    // SAFETY: everything that the header points to is as long as it says, borrowed for writing, and
-    // outlives the call.
-    let received = check(unsafe { libc::recvmsg(socket.as_raw_fd(), to, 0) })?;
-    if let Some(from) = from {
-        from.len = header.msg_namelen;
+
+    pub(super) fn receive(
+        socket: &UdpSocket,
+        buffers: &mut [IoSliceMut<'_>],
+        from: Option<&mut InetAddress>,
+    ) -> io::Result<usize> {
+        Ok(msghdr::receive(socket.as_fd(), buffers, from, &mut [], 0)?.len)
     }
-    Ok(received as usize)
+}
+
+/// `WSASendTo` and `WSARecvFrom`.
+#[cfg(windows)]
+mod system {
+    use std::io::{self, IoSlice, IoSliceMut};
+    use std::net::UdpSocket;
+    use std::os::windows::io::AsRawSocket;
+    use std::ptr;
+
+    use windows_sys::Win32::Networking::WinSock::{SOCKET, WSARecvFrom, WSASendTo};
+
+    use super::super::check;
+    use super::InetAddress;
+
+    pub(super) fn send(
+        socket: &UdpSocket,
+        data: &[IoSlice<'_>],
+        to: Option<&InetAddress>,
+    ) -> io::Result<usize> {
+        // The system wants a buffer, if an empty one.
+        let empty = [IoSlice::new(&[])];
+        let data = if data.is_empty() { &empty } else { data };
+        let (name, name_len) = match to {
+            Some(address) => (address.as_ptr(), address.len()),
+            None => (ptr::null(), 0),
+        };
+        let mut sent = 0;
+        // SAFETY: std promises that a slice is a WSABUF; they and the address are read, the count
+        // is written, and the call is synchronous.
+        check(unsafe {
+            WSASendTo(
+                socket.as_raw_socket() as SOCKET,
+                data.as_ptr().cast(),
+                data.len() as u32,
+                &mut sent,
+                0,
+                name,
+                name_len,
+                ptr::null_mut(),
+                None,
+            )
+        })?;
+        Ok(sent as usize)
+    }
+
+    pub(super) fn receive(
+        socket: &UdpSocket,
+        buffers: &mut [IoSliceMut<'_>],
+        from: Option<&mut InetAddress>,
+    ) -> io::Result<usize> {
+        // The system wants a buffer, if an empty one.
+        let mut empty = [IoSliceMut::new(&mut [])];
+        let buffers = if buffers.is_empty() {
+            &mut empty
+        } else {
+            buffers
+        };
+        let (name, name_len) = match from {
+            Some(from) => from.room(),
+            None => (ptr::null_mut(), ptr::null_mut()),
+        };
+        let (mut received, mut flags) = (0, 0);
+        // SAFETY: std promises that a slice is a WSABUF; they are read, the bytes that they lend,
+        // the address, the count and the flags are written, and the call is synchronous.
+        check(unsafe {
+            WSARecvFrom(
+                socket.as_raw_socket() as SOCKET,
+                buffers.as_mut_ptr().cast(),
+                buffers.len() as u32,
+                &mut received,
+                &mut flags,
+                name,
+                name_len,
+                ptr::null_mut(),
+                None,
+            )
+        })?;
+        Ok(received as usize)
+    }
 }

@@ -342,6 +342,18 @@ fn credentials_come_with_messages_if_asked_for() {
     assert_eq!((ancillary.fd_count(), ancillary.is_truncated()), (2, true));
 }
 
+/// The system did not note it when the message was sent. It says 0, which is nobody's number.
+#[test]
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn a_sender_that_is_not_known_has_no_process() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    send(&ours, b"x", &[]);
+    ask_for_credentials(&theirs);
+    let mut ancillary = RecvAncillary::<0>::new();
+    assert_eq!(receive(&theirs, &mut ancillary), b"x");
+    assert_eq!(ancillary.credentials().unwrap().pid, None);
+}
+
 #[test]
 fn streams_and_datagrams_can_be_peeked_at() {
     let mut rig = Rig::new();

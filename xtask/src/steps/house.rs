@@ -24,6 +24,16 @@ const APART: [(&str, &str, bool); 9] = [
 pub(crate) fn fmt(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure_components(context, &["rustfmt"])?;
     context.cargo().args(["fmt", "--all", "--check"]).run()?;
+    // Modules that are named inside of a macro are found by name only.
+    let sources = context
+        .command("git")
+        .args(["ls-files", "-z", "src/*.rs"])
+        .read()?;
+    let sources = sources.split('\0').filter(|file| !file.is_empty());
+    let rustfmt = context
+        .command("rustfmt")
+        .args(["--check", "--edition", "2024"]);
+    rustfmt.args(sources).run()?;
     each(
         APART,
         |(folder, ..)| (*folder).into(),

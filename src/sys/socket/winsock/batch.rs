@@ -30,15 +30,15 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::windows::io::AsRawSocket;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use windows_sys::Win32::Networking::WinSock::{
     self, IN_PKTINFO, IN6_PKTINFO, IP_ECN, IP_HOPLIMIT, IP_PKTINFO, IP_RECVECN, IP_RECVTOS,
     IP_RECVTTL, IP_TOS, IP_TTL, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_ECN, IPV6_HOPLIMIT,
-    IPV6_PKTINFO, IPV6_RECVECN, IPV6_RECVTCLASS, IPV6_TCLASS, LPFN_WSARECVMSG, MSG_TRUNC,
-    SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, UDP_COALESCED_INFO, UDP_RECV_MAX_COALESCED_SIZE,
-    UDP_SEND_MSG_SIZE, WSABUF, WSAEINVAL, WSAEMSGSIZE, WSAENOPROTOOPT, WSAEOPNOTSUPP,
-    WSAID_WSARECVMSG, WSAIoctl, WSAMSG,
+    IPV6_PKTINFO, IPV6_RECVECN, IPV6_RECVTCLASS, IPV6_TCLASS, LPFN_WSARECVMSG, MSG_CTRUNC,
+    MSG_TRUNC, SIO_GET_EXTENSION_FUNCTION_POINTER, SOCKET, UDP_COALESCED_INFO,
+    UDP_RECV_MAX_COALESCED_SIZE, UDP_SEND_MSG_SIZE, WSABUF, WSAEINVAL, WSAEMSGSIZE, WSAENOPROTOOPT,
+    WSAEOPNOTSUPP, WSAID_WSARECVMSG, WSAIoctl, WSAMSG,
 };
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::core::{s, w};
@@ -47,16 +47,8 @@ use super::address::InetAddress;
 use super::control::{
     ControlBuffer, ControlBufferFull, ControlMessages, ControlWriter, control_space,
 };
+use super::segmentation::{Segmentation, piece_count_max};
 use crate::datagram::{Ecn, Received, RecvRun, SendRun, Wanted};
-
-/// How many datagrams go in one piece. Windows is known to take more.
-const SEGMENTS_MAX: usize = 64;
-
-/// How many bytes go in one piece: 65,535 less the largest headers.
-const PIECE_LEN_MAX: usize = 65_535 - 40 - 8;
-
-/// After so many refusals in a row, offload is no longer tried.
-const REFUSALS_MAX: u8 = 8;
 
 /// Segment size, mark, source address.
 const SEND_CONTROL: usize = 2 * control_space(4) + control_space(size_of::<IN6_PKTINFO>());
@@ -70,10 +62,7 @@ const RECV_CONTROL: usize = 4 * control_space(4)
 /// to tell.
 #[derive(Debug)]
 pub(crate) struct Offload {
-    /// 1 if there is no offload.
-    segments_max: AtomicUsize,
-    /// Since the last success.
-    refusals: AtomicU8,
+    segmentation: Segmentation,
     takes_marks: AtomicBool,
     sends_control: bool,
     granted: Wanted,
@@ -98,8 +87,7 @@ impl Offload {
         let has_offload = sends_control
             && present(calls.option(socket, IPPROTO_UDP, UDP_SEND_MSG_SIZE))?.is_some();
         Ok(Offload {
-            segments_max: AtomicUsize::new(if has_offload { SEGMENTS_MAX } else { 1 }),
-            refusals: AtomicU8::new(0),
+            segmentation: Segmentation::new(has_offload),
             takes_marks: AtomicBool::new(sends_control),
             sends_control,
             granted,
@@ -112,7 +100,7 @@ impl Offload {
     }
 
     pub(crate) fn max_segments(&self) -> usize {
-        self.segments_max.load(Relaxed)
+        self.segmentation.segments_max()
     }
 
     /// The system promises no less than one byte each.
@@ -121,21 +109,6 @@ impl Offload {
             u16::MAX.into()
         } else {
             1
-        }
-    }
-
-    /// A run that was refused in one piece went out datagram by datagram.
-    #[cold]
-    fn was_refused(&self) {
-        let refusals = self.refusals.fetch_add(1, Relaxed).saturating_add(1);
-        if refusals >= REFUSALS_MAX {
-            self.segments_max.store(1, Relaxed);
-        }
-    }
-
-    fn was_accepted(&self) {
-        if self.refusals.load(Relaxed) != 0 {
-            self.refusals.store(0, Relaxed);
         }
     }
 }
@@ -281,9 +254,9 @@ fn send_run(
                     offload.takes_marks.store(false, Relaxed);
                 }
                 if std::mem::take(&mut was_refused) {
-                    offload.was_refused();
+                    offload.segmentation.was_refused(false);
                 } else if count > 1 {
-                    offload.was_accepted();
+                    offload.segmentation.was_accepted();
                 }
             }
             Err(error) if count > 1 && is_refusal(&error) => {
@@ -298,14 +271,6 @@ fn send_run(
         }
     }
     Ok(())
-}
-
-/// How many datagrams of the run may go in one piece.
-fn piece_count_max(run: &SendRun<'_>, segments_max: usize) -> usize {
-    match run.segment {
-        0 => 1,
-        segment => (PIECE_LEN_MAX / segment).min(segments_max).max(1),
-    }
 }
 
 fn has_metadata(run: &SendRun<'_>) -> bool {
@@ -329,7 +294,7 @@ fn write_control(
     is_v4: bool,
 ) -> Result<(), ControlBufferFull> {
     if is_segmented {
-        let segment = run.segment as u32; // at most half of `PIECE_LEN_MAX`
+        let segment = run.segment as u32; // two go in one piece
         writer.push(IPPROTO_UDP, UDP_SEND_MSG_SIZE, &segment.to_ne_bytes())?;
     }
     if let Some(mark) = mark {
@@ -607,7 +572,7 @@ impl Calls for System {
 }
 
 fn receive_plainly(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Answer<'static>> {
-    let mut source = InetAddress::empty();
+    let mut source = InetAddress::EMPTY;
     let (name, namelen) = source.room();
     let (start, room) = (buffer.as_mut_ptr(), len(buffer.len()).min(i32::MAX as u32));
     // SAFETY: at most `room` bytes are written, for which there is room, and an address and its
@@ -634,7 +599,7 @@ fn receive_message<'c>(
 ) -> io::Result<Answer<'c>> {
     // Should the system claim to have written more than it has, it is zeros.
     control.fill(MaybeUninit::new(0));
-    let mut source = InetAddress::empty();
+    let mut source = InetAddress::EMPTY;
     let (name, namelen) = source.room();
     let mut place = WSABUF {
         len: len(buffer.len()),
@@ -665,7 +630,7 @@ fn receive_message<'c>(
             None,
         )
     };
-    let truncated = truncation(super::check(result))? || message.dwFlags & MSG_TRUNC != 0;
+    let truncated = is_datagram_cut(truncation(super::check(result))?, message.dwFlags);
     source.len = message.namelen;
     let control_len = (message.Control.len as usize).min(control.len());
     let control: *const [MaybeUninit<u8>] = &control[..control_len];
@@ -688,6 +653,15 @@ fn truncation(result: io::Result<()>) -> io::Result<bool> {
         Ok(()) => Ok(false),
         Err(error) if error.raw_os_error() == Some(WSAEMSGSIZE) => Ok(true),
         Err(error) => Err(error),
+    }
+}
+
+/// Whether it was the datagram. It may have been control messages alone, which is the same error:
+/// something that the program itself has switched on, and for which there is no room.
+fn is_datagram_cut(is_something_cut: bool, flags: u32) -> bool {
+    match flags & (MSG_TRUNC | MSG_CTRUNC) {
+        0 => is_something_cut,
+        cut => cut != MSG_CTRUNC,
     }
 }
 
@@ -753,6 +727,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use super::super::segmentation::{REFUSALS_MAX, SEGMENTS_MAX};
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
@@ -1140,6 +1115,20 @@ mod tests {
                 let mut writer = ControlWriter::over(&mut buffer.bytes);
                 write_control(&mut writer, &run, true, Some(Ecn::Capable0), is_v4).unwrap();
             }
+        }
+    }
+
+    #[test]
+    fn datagram_is_whole_if_only_control_messages_were_cut() {
+        for (is_error, flags, expected) in [
+            (false, 0, false),
+            (true, 0, true),
+            (true, MSG_TRUNC, true),
+            (true, MSG_TRUNC | MSG_CTRUNC, true),
+            (true, MSG_CTRUNC, false),
+            (false, MSG_TRUNC, true),
+        ] {
+            assert_eq!(is_datagram_cut(is_error, flags), expected, "{flags:#x}");
         }
     }
 

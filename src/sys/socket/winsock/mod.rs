@@ -20,15 +20,19 @@ use windows_sys::Win32::Networking::WinSock::{
 
 use self::address::Address;
 
+#[path = "../address.rs"]
 mod address;
 pub(crate) mod batch;
 #[allow(dead_code, unreachable_pub)] // public on Unix
 #[path = "../control.rs"]
 mod control;
+#[path = "../segmentation.rs"]
+mod segmentation;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod unix;
 mod unix_address;
+#[path = "../vectored.rs"]
 pub(crate) mod vectored;
 
 /// Turns Winsock's convention, `SOCKET_ERROR` and `WSAGetLastError`, into a `Result`.

@@ -24,7 +24,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// Accepts a connection.
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut peer = InetAddress::empty();
+    let mut peer = InetAddress::EMPTY;
     let stream = TcpStream::from(super::accept(listener, &mut peer)?);
     let address = match peer.to_std() {
         Some(address) => address,
