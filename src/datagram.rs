@@ -367,7 +367,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvRun<B> {
         }
     }
 
-    /// As [`datagrams`](RecvRun::datagrams), to be changed where they are: to be decrypted, say.
+    /// As [`datagrams`](RecvRun::datagrams), but mutable: to decrypt them in place, for example.
     ///
     /// # Examples
     ///
@@ -502,7 +502,8 @@ impl<'a> Iterator for Datagrams<'a> {
 impl ExactSizeIterator for Datagrams<'_> {}
 impl std::iter::FusedIterator for Datagrams<'_> {}
 
-/// The datagrams of a [`RecvRun`], to be changed where they are.
+/// The datagrams of a [`RecvRun`], mutable. Made by [`RecvRun::datagrams_mut`], which has an
+/// example.
 #[derive(Debug)]
 pub struct DatagramsMut<'a> {
     rest: &'a mut [u8],

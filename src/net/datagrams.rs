@@ -18,26 +18,27 @@
 //! - [`UdpSocket::send_runs`] and [`UdpSocket::recv_runs`] do the work. They allocate nothing;
 //!   headers and control messages are on the stack.
 //!
-//! The program is written once. Underneath is the best that the system has for this socket at this
-//! moment; what it refuses is done by lesser means in the same call, down to one plain call for
-//! each datagram, with the same results.
+//! The program is the same everywhere. Underneath is the best that the system has for this socket
+//! at this moment; what the system refuses is done by simpler means in the same call, down to one
+//! plain call for each datagram, with the same results.
 //!
-//! Counts are partial, as with `write`: [`WouldBlock`](std::io::ErrorKind::WouldBlock) only before
-//! the first datagram. If fewer were sent than there are, go on with the rest
+//! Counts may be partial, as with `write`: [`WouldBlock`](std::io::ErrorKind::WouldBlock) comes
+//! only before the first datagram. If fewer datagrams were sent than there are, go on with the rest
 //! ([`SendRun::advance_runs`]): the next call sends on, or says why not. If fewer runs were
 //! received than there are buffers, receive again: only `WouldBlock` makes the next event certain.
-//! An error after the first datagram ends the call with the count, and is met again by the next;
-//! except that an error which earlier datagrams met (`ConnectionRefused`) may go unreported.
+//! An error after the first datagram ends the call with the count, and the next call meets it
+//! again; but an error from earlier datagrams (`ConnectionRefused`) may go unreported.
 //!
 //! # Why it is so
 //!
 //! The state is not in [`UdpSocket`], which stays as small as std's, and costs nothing to those who
-//! do without. Passing the batch of another socket is only wrong about what works and what is told;
-//! but a socket that coalesces needs a batch to which that was granted, lest several datagrams look
-//! like one.
-//! Counts are of datagrams when sending, because a run may be sent in part; and of runs when
-//! receiving, because that is what has been filled. Metadata is asked for, because the kernel's
-//! work for each datagram grows with it.
+//! do without. With the batch of another socket, a call is only wrong about what works and what is
+//! known; but a socket that coalesces needs a batch to which that was granted, or several datagrams
+//! look like one.
+//!
+//! Sending counts datagrams, because a run may be sent in part; receiving counts runs, because
+//! those are what has been filled. Metadata has to be asked for, because the kernel's work for each
+//! datagram grows with it.
 //!
 //! # Platform notes
 //!
@@ -123,7 +124,7 @@ impl Batch {
     /// duplicates.
     ///
     /// With [`Wanted::COALESCED`] granted, receive with [`UdpSocket::recv_runs`] and this batch
-    /// only: all else would give several datagrams for one.
+    /// only: anything else would return several datagrams as one.
     ///
     /// # Errors
     ///
@@ -182,8 +183,8 @@ impl Batch {
         self.offload.max_segments()
     }
 
-    /// How many datagrams may come in one buffer: 1 unless [`Wanted::COALESCED`] was granted. A
-    /// bound; buffers of 65,535 bytes have room for them, however many and long they are.
+    /// How many datagrams may come in one buffer, at most: 1 unless [`Wanted::COALESCED`] was
+    /// granted. Buffers of 65,535 bytes have room for them, however many and however long.
     ///
     /// # Examples
     ///
