@@ -343,7 +343,7 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// The `select` of a common case has failed or was knocked up, or there are wakes to deliver. A
+    /// The `select` of a common case has failed or was knocked, or there are wakes to deliver. A
     /// knock was not expected, so the clock was not read.
     fn after_select(
         &mut self,
