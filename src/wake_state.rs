@@ -877,6 +877,30 @@ mod loom_tests {
         });
     }
 
+    /// With room for one, so that something is left in the chunk, and the poller must knock.
+    #[test]
+    fn loom_an_outer_poller_sees_every_wake_in_a_chunk() {
+        model(|| {
+            let (world, mut slots) = World::new(SLOTS + 2);
+            let (b, a) = (slots.pop().unwrap(), slots.pop().unwrap());
+            let mut last = vec![0; SLOTS + 2];
+            world.take(true, 1, &mut last.clone());
+            world.wakes.hand_out();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.wake(&a, 1);
+                other.wake(&b, 1);
+                other.wake(&a, 2);
+            });
+            (last[SLOTS], last[SLOTS + 1]) = (2, 1);
+            world.poll_until(&last, 1, |world| {
+                world.kernel.sleep();
+                false
+            });
+            waker.join().unwrap();
+        });
+    }
+
     #[test]
     fn loom_an_outer_poller_sees_every_wake_once_the_descriptor_is_handed_out() {
         model(|| {
