@@ -312,7 +312,7 @@ impl<B: Backend> Reactor<B> {
         let room = events.room(usize::MAX);
         match self.hub.selector.select(&mut self.buffer, room, timeout) {
             // Who has woken an unannounced sleep has knocked as well.
-            Ok(Knocked::No) if !is_announced || wakes.ends_sleep_unwoken() => Ok(()),
+            Ok(Knocked::No) if !is_announced || wakes.end_sleep_if_unwoken() => Ok(()),
             result => self.after_select(events, timeout, result),
         }
     }
@@ -391,7 +391,7 @@ impl<B: Backend> Reactor<B> {
         loop {
             // Else the first waker of all would take the poller for asleep, and knock.
             if self.hub.wakes.approach().is_attended() {
-                self.hub.wakes.ends_sleep_unwoken();
+                self.hub.wakes.end_sleep_if_unwoken();
             }
             let outcome = self.another_round(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
@@ -448,7 +448,7 @@ impl<B: Backend> Reactor<B> {
     ) -> io::Result<Outcome> {
         let was_heard = matches!(result, Ok(Knocked::Yes));
         self.is_knock_due &= !was_heard;
-        if self.hub.wakes.is_owed_a_take(slept) {
+        if self.hub.wakes.must_take(slept) {
             let taken = self.hub.wakes.take(&mut events.room(usize::MAX));
             self.is_knock_due |= taken.are_knocked_for & !was_heard;
             if taken.must_knock {

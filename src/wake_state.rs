@@ -249,13 +249,13 @@ impl WakeState {
         }
         let old = self.word.fetch_or(bit, Ordering::AcqRel);
         if old & (RETRY | COUNTED) != 0 {
-            return self.wake_with_a_remark(old);
+            return self.wake_retrying_or_counted(old);
         }
         needs_knock(old)
     }
 
     #[cold]
-    fn wake_with_a_remark(&self, old: usize) -> bool {
+    fn wake_retrying_or_counted(&self, old: usize) -> bool {
         let must_knock = old & RETRY != 0 || needs_knock(old);
         if old & RETRY != 0 {
             self.word.fetch_and(!RETRY, Ordering::AcqRel);
@@ -328,7 +328,7 @@ impl WakeState {
     /// Notes that the poller is awake, if no wake is pending. False if one is, or is just being
     /// made: [`take`](WakeState::take) it.
     #[inline]
-    pub(crate) fn ends_sleep_unwoken(&self) -> bool {
+    pub(crate) fn end_sleep_if_unwoken(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
         word & (WAKES | RETRY) == 0
             && self
@@ -340,7 +340,7 @@ impl WakeState {
     /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes
     /// are pending, or it has announced its sleep and there are wakers to be told that it is over.
     #[inline]
-    pub(crate) fn is_owed_a_take(&self, slept: bool) -> bool {
+    pub(crate) fn must_take(&self, slept: bool) -> bool {
         let reasons = if slept { WAKES | ENABLED } else { WAKES };
         self.word.load(Ordering::Relaxed) & reasons != 0
     }
@@ -477,8 +477,7 @@ mod tests {
 
     fn take(wakes: &WakeState, slept: bool, room: usize) -> (Vec<usize>, bool) {
         let mut events = Events::with_capacity(room);
-        let knock =
-            wakes.is_owed_a_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
+        let knock = wakes.must_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
@@ -684,7 +683,7 @@ mod loom_tests {
 
         fn take(&self, slept: bool, capacity: usize, seen: &mut [usize]) {
             let mut events = Events::with_capacity(capacity);
-            let is_owed = self.wakes.is_owed_a_take(slept);
+            let is_owed = self.wakes.must_take(slept);
             if is_owed && self.wakes.take(&mut events.room(usize::MAX)).must_knock {
                 self.kernel.knock();
             }
@@ -757,7 +756,7 @@ mod loom_tests {
                     if !std::mem::take(&mut is_ready) {
                         world.kernel.sleep();
                     }
-                    if !world.wakes.ends_sleep_unwoken() {
+                    if !world.wakes.end_sleep_if_unwoken() {
                         world.take(true, 2, &mut seen);
                     }
                 } else {
@@ -844,7 +843,7 @@ mod loom_tests {
                 } else {
                     announced_sleep(&world)
                 };
-                if world.wakes.is_owed_a_take(slept) {
+                if world.wakes.must_take(slept) {
                     world.wakes.take(&mut events.room(usize::MAX));
                 }
             }
@@ -874,6 +873,30 @@ mod loom_tests {
                 let slept = announced_sleep(&world);
                 world.take(slept, 2, &mut seen);
             }
+            waker.join().unwrap();
+        });
+    }
+
+    /// With room for one, so that something is left in the chunk, and the poller must knock.
+    #[test]
+    fn loom_an_outer_poller_sees_every_wake_in_a_chunk() {
+        model(|| {
+            let (world, mut slots) = World::new(SLOTS + 2);
+            let (b, a) = (slots.pop().unwrap(), slots.pop().unwrap());
+            let mut last = vec![0; SLOTS + 2];
+            world.take(true, 1, &mut last.clone());
+            world.wakes.hand_out();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.wake(&a, 1);
+                other.wake(&b, 1);
+                other.wake(&a, 2);
+            });
+            (last[SLOTS], last[SLOTS + 1]) = (2, 1);
+            world.poll_until(&last, 1, |world| {
+                world.kernel.sleep();
+                false
+            });
             waker.join().unwrap();
         });
     }
