@@ -164,8 +164,8 @@ impl<'a> SendRun<'a> {
     }
 
     /// Names the address to send from, for a socket that is bound to all: the
-    /// [destination](RecvRun::destination) of what is answered. A link-local one needs its
-    /// [interface](SendRun::interface) too.
+    /// [destination](RecvRun::destination) of what is answered. It must be of the version of IP of
+    /// where it goes; a link-local one needs its [interface](SendRun::interface) too.
     ///
     /// Linux and Windows. Elsewhere sending answers
     /// [`Unsupported`](std::io::ErrorKind::Unsupported).

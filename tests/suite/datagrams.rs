@@ -378,6 +378,56 @@ fn interface_that_is_none_is_the_systems_error() {
     }
 }
 
+/// An IPv6 socket may be connected to a peer of either version.
+#[test]
+#[cfg(unix)]
+fn interface_can_be_chosen_on_a_connected_socket() {
+    if !TELLS {
+        return;
+    }
+    let mut cases = vec![(any_v4(), any_v4())];
+    if let Some(v6) = any_v6() {
+        cases.push((v6, v6));
+        cases.push((any_v4(), "[::ffff:127.0.0.1]:0".parse().unwrap()));
+    }
+    for (address, peer_address) in cases {
+        let mut rig = Rig::new();
+        let (socket, batch, mut there) = receiver(&rig, address, Wanted::NOTHING);
+        let (peer, peer_batch) = sender(peer_address);
+        there.set_ip(peer_address.ip());
+        peer.connect(there).unwrap();
+        let run = SendRun::new(b"aabb").interface(loopback_index());
+        for run in [run, run.segment_len(2)] {
+            let sent = peer.send_runs(&peer_batch, &[run]).unwrap();
+            assert_eq!(receive(&mut rig, &socket, &batch, sent).len(), run.count());
+        }
+    }
+}
+
+/// The system would pass over such a source.
+#[test]
+fn source_of_another_version_than_the_destination_is_refused() {
+    let Some(any_v6) = any_v6().filter(|_| TELLS) else {
+        return;
+    };
+    let (v4, v4_batch) = sender(any_v4());
+    let (v6, v6_batch) = sender(any_v6);
+    let run = SendRun::new(b"x").to(v4.local_addr().unwrap());
+    let from_v6 = run.from(any_v6.ip());
+    expect_error(ErrorKind::InvalidInput, v4.send_runs(&v4_batch, &[from_v6]));
+    assert_eq!(v4.send_runs(&v4_batch, &[run, from_v6, run]).unwrap(), 1);
+    let from_v4 = SendRun::new(b"x").from(any_v4().ip());
+    let there = v6.local_addr().unwrap();
+    expect_error(
+        ErrorKind::InvalidInput,
+        v6.send_runs(&v6_batch, &[from_v4.to(there)]),
+    );
+    v6.connect(there).unwrap();
+    expect_error(ErrorKind::InvalidInput, v6.send_runs(&v6_batch, &[from_v4]));
+    let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    assert_eq!(v4.send_runs(&v4_batch, &[run.from(mapped)]).unwrap(), 1);
+}
+
 #[test]
 fn answers_come_from_the_address_that_was_asked() {
     // Linux has all of 127.0.0.0/8.

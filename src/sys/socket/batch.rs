@@ -20,7 +20,7 @@
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -298,9 +298,20 @@ fn send_pieces<const N: usize>(
         let Some(run) = runs.get(next.run) else {
             break;
         };
+        let versions = match versions(calls, socket, offload, run) {
+            Ok(versions) => versions,
+            Err(_) if len > 0 => break, // what stands before goes first
+            Err(error) => {
+                return Err(Failed {
+                    error,
+                    was_segmented: false,
+                    is_mmsg: false,
+                });
+            }
+        };
         *count = (run.count() - next.datagram).min(piece_count_max(run, segments_max));
         let contents = run.piece(next.datagram, *count);
-        header.write(piece.fill(run, contents, *count > 1, offload.is_ipv6));
+        header.write(piece.fill(run, contents, *count > 1, versions));
         next.advance(runs, *count);
         len += 1;
     }
@@ -356,7 +367,7 @@ impl Outgoing {
         run: &SendRun<'_>,
         contents: &[u8],
         is_segmented: bool,
-        is_ipv6: bool,
+        versions: [bool; 2],
     ) -> mmsghdr {
         let iovec = self.iovec.write(iovec {
             iov_base: contents.as_ptr().cast_mut().cast(),
@@ -373,7 +384,7 @@ impl Outgoing {
         }
         if is_segmented || has_metadata(run) {
             let mut writer = ControlWriter::over(&mut self.control.bytes);
-            write_control(&mut writer, run, is_segmented, is_ipv6)
+            write_control(&mut writer, run, is_segmented, versions)
                 .expect("SEND_CONTROL has room for everything");
             let control = writer.into_bytes();
             header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
@@ -383,29 +394,57 @@ impl Outgoing {
     }
 }
 
+fn has_source(run: &SendRun<'_>) -> bool {
+    run.from.is_some() || run.interface != 0
+}
+
 fn has_metadata(run: &SendRun<'_>) -> bool {
-    run.from.is_some()
-        || run.interface != 0
-        || run.traffic_class.is_some()
-        || run.hop_limit.is_some()
+    has_source(run) || run.traffic_class.is_some() || run.hop_limit.is_some()
+}
+
+/// Whether the metadata of a run is to be told to IPv4, and to IPv6; to both if it goes to a peer
+/// that is not named. Each passes over what is told to the other, except that IPv4 refuses a source
+/// of IPv6: for that, the peer is asked for. A source that would be passed over is an error.
+#[inline]
+fn versions(
+    calls: &impl Calls,
+    socket: BorrowedFd<'_>,
+    offload: &Offload,
+    run: &SendRun<'_>,
+) -> io::Result<[bool; 2]> {
+    if !has_metadata(run) {
+        return Ok([false; 2]);
+    }
+    let versions = if offload.is_ipv6 {
+        let to = match run.to {
+            None if has_source(run) => calls.peer(socket),
+            to => to,
+        };
+        let is_to_v4 = to.map(|to| to.ip().to_canonical().is_ipv4());
+        is_to_v4.map_or([true; 2], |is_to_v4| [is_to_v4, !is_to_v4])
+    } else {
+        [true, false]
+    };
+    match run.from.map(|from| from.to_canonical().is_ipv6()) {
+        Some(is_v6) if !versions[usize::from(is_v6)] => {
+            let message = "source and destination of a datagram must be of one version of IP";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        _ => Ok(versions),
+    }
 }
 
 fn write_control(
     writer: &mut ControlWriter<'_>,
     run: &SendRun<'_>,
     is_segmented: bool,
-    is_ipv6: bool,
+    [is_v4, is_v6]: [bool; 2],
 ) -> Result<(), ControlBufferFull> {
     if is_segmented {
         // Two of them go in one piece, at the least.
         let segment = run.segment as u16;
         writer.push(libc::SOL_UDP, libc::UDP_SEGMENT, &segment.to_ne_bytes())?;
     }
-    // A peer that is not named may, for a socket of IPv6, be reached by either; each ignores the
-    // options of the other.
-    let to = run.to.map(|to| to.ip().to_canonical());
-    let is_v4 = !is_ipv6 || to.is_none_or(|to| to.is_ipv4());
-    let is_v6 = is_ipv6 && to.is_none_or(|to| to.is_ipv6());
     let ints = [
         (run.traffic_class, libc::IP_TOS, libc::IPV6_TCLASS),
         (run.hop_limit, libc::IP_TTL, libc::IPV6_HOPLIMIT),
@@ -684,6 +723,17 @@ trait Calls {
         value: c_int,
     ) -> io::Result<()> {
         posix::set_option(&socket, level, option, value)
+    }
+
+    /// To whom the socket is connected.
+    #[cold]
+    fn peer(&self, socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+        let mut peer = InetAddress::EMPTY;
+        let (name, len) = peer.room();
+        // SAFETY: getpeername(2) writes at most `*len` bytes to `name`, which has that many, and
+        // the length to `len`.
+        check(unsafe { libc::getpeername(socket.as_raw_fd(), name, len) }).ok()?;
+        peer.to_std()
     }
 
     /// # Safety
@@ -1190,15 +1240,12 @@ mod tests {
             all,
             all.from("::1".parse().unwrap()),
             all.from("127.0.0.1".parse().unwrap()),
-            all.to("[::1]:1".parse().unwrap()),
-            all.to("[::ffff:127.0.0.1]:1".parse().unwrap()),
-            all.to("127.0.0.1:1".parse().unwrap()),
         ];
         for run in runs {
-            for is_ipv6 in [false, true] {
+            for versions in [[true, false], [false, true], [true, true]] {
                 let mut buffer = ControlBuffer::<SEND_CONTROL>::new();
                 let mut writer = ControlWriter::over(&mut buffer.bytes);
-                write_control(&mut writer, &run, true, is_ipv6).unwrap();
+                write_control(&mut writer, &run, true, versions).unwrap();
             }
         }
     }
