@@ -4,8 +4,9 @@
 //! cargo run --example pass_listener
 //! ```
 //!
-//! The parent listens and starts this very program again as its child, with one end of a Unix socket as standard input. It
-//! passes the listener through that socket, and the child accepts the connection that the parent's client began earlier.
+//! The parent listens and starts this very program again as its child, with one end of a Unix
+//! socket as standard input. It passes the listener through that socket, and the child accepts the
+//! connection that the parent's client began earlier.
 
 #[cfg(unix)]
 fn main() -> std::io::Result<()> {

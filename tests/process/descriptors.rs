@@ -277,8 +277,8 @@ fn polling_and_registering_need_no_descriptor() {
     });
 }
 
-/// Whatever a selector asks of the system at once, it is no more than descriptors are allowed: poll(2) refuses longer
-/// lists.
+/// Whatever a selector asks of the system at once, it is no more than descriptors are allowed:
+/// poll(2) refuses longer lists.
 #[test]
 fn as_many_sources_as_there_may_be_descriptors_are_polled() {
     alone(|| {
@@ -313,7 +313,8 @@ fn a_program_that_is_executed_inherits_nothing() {
                 .output();
             let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
             let of_ls = |line: &&str| line.contains(" -> ") && !line.contains("/proc/");
-            // What stands before the arrow is the time; what follows differs by the pipes of `output`.
+            // What stands before the arrow is the time; what follows differs by the pipes of
+            // `output`.
             listing.lines().filter(of_ls).count()
         };
         let before = inherited();
@@ -341,7 +342,8 @@ fn a_program_that_is_executed_inherits_nothing() {
 #[test]
 #[cfg(not(any(target_os = "tvos", target_os = "watchos")))] // which let no program fork
 fn a_forked_child_that_drops_everything_disturbs_nothing() {
-    // An epoll set is shared by both: a child that deregistered on drop would take the parent's sources away.
+    // An epoll set is shared by both: a child that deregistered on drop would take the parent's
+    // sources away.
     alone(|| {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);

@@ -57,9 +57,9 @@ pub(crate) const RULES: &[Rule] = &[Rule {
     ],
 }];
 
-/// The floors from the ground up; see ARCHITECTURE.md. Each name is a *room*: the module and all that is below it, unless
-/// a longer name gives a part a room of its own. An import stays in its room or goes to a lower floor. Rooms of one floor do
-/// not know each other.
+/// The floors from the ground up; see ARCHITECTURE.md. Each name is a *room*: the module and all
+/// that is below it, unless a longer name gives a part a room of its own. An import stays in its
+/// room or goes to a lower floor. Rooms of one floor do not know each other.
 const FLOORS: &[&[&str]] = &[
     &["trace"],
     &["token", "interest", "readiness", "busy_poll", "counters"],
@@ -122,7 +122,8 @@ fn room(module: &str) -> Option<(usize, &'static str)> {
     rooms.max_by_key(|(_, room)| room.len())
 }
 
-/// The module that the path's item is written in: re-exports are followed, then what is no module is cut off.
+/// The module that the path's item is written in: re-exports are followed, then what is no module
+/// is cut off.
 fn home(path: &str, reexports: &BTreeMap<String, String>, modules: &BTreeSet<String>) -> String {
     let mut path = path.to_string();
     // A circle of re-exports does not compile; the bound is for samples.
@@ -146,7 +147,8 @@ fn home(path: &str, reexports: &BTreeMap<String, String>, modules: &BTreeSet<Str
     path
 }
 
-/// All paths in the file that begin with `crate`, `self` or `super`, made absolute; those in its test modules are left out.
+/// All paths in the file that begin with `crate`, `self` or `super`, made absolute; those in its
+/// test modules are left out.
 fn imports_of(file: &File) -> Vec<(usize, String)> {
     let mut words = file.words();
     let tests = test_modules(&words);
@@ -190,7 +192,8 @@ fn begins_path(words: &[Word<'_>], index: usize) -> bool {
     before != "::" && before != "in" && after == "::"
 }
 
-/// Names that the module passes on: from the name as others write it to the path that it stands for.
+/// Names that the module passes on: from the name as others write it to the path that it stands
+/// for.
 fn reexports_of(file: &File) -> Vec<(String, String)> {
     let words = file.words();
     let module = file.module();
@@ -209,7 +212,8 @@ fn reexports_of(file: &File) -> Vec<(String, String)> {
     names
 }
 
-/// Reads `a::{b, c::d as e}` into paths, each with the name that it gets; answers how many words it took.
+/// Reads `a::{b, c::d as e}` into paths, each with the name that it gets; answers how many words it
+/// took.
 fn tree_of_paths(words: &[Word<'_>], prefix: &str) -> (Vec<(String, String)>, usize) {
     let mut path = prefix.to_string();
     let mut name = String::new();

@@ -82,8 +82,9 @@ const FEATURES: &[(&str, &str)] = &[
     ("os-poll", "[]"),
 ];
 
-/// What the packages that others build depend on: manifest, then each dependency with the table that it stands in. What only
-/// tests need is free, since cargo shows it to nobody else, as long as it stays in a table of `dev-dependencies`.
+/// What the packages that others build depend on: manifest, then each dependency with the table
+/// that it stands in. What only tests need is free, since cargo shows it to nobody else, as long as
+/// it stays in a table of `dev-dependencies`.
 const DEPENDENCIES: &[(&str, &[(&str, &str)])] = &[
     (
         "Cargo.toml",

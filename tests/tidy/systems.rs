@@ -48,8 +48,9 @@ const SYSTEM_LISTS: &[&str] = &[
     "src/raw_event.rs",
 ];
 
-/// Files of `src/sys` that serve several systems, and the ones whose differences they may name. No other file in `src`
-/// names a system outside of its test module; families (`unix`, `windows`, `wasi`) are free.
+/// Files of `src/sys` that serve several systems, and the ones whose differences they may name. No
+/// other file in `src` names a system outside of its test module; families (`unix`, `windows`,
+/// `wasi`) are free.
 const SYSTEM_NAMES: &[(&str, &[&str])] = &[
     (
         "src/sys/selector/epoll.rs",

@@ -108,7 +108,8 @@ fn unsafe_without_reason(tree: &Tree) -> Vec<Finding> {
                 kind = next.next();
             }
             let wanted = match (kind, next.next()) {
-                // The type of a function's pointer promises nothing, and a trait's method says it in the trait.
+                // The type of a function's pointer promises nothing, and a trait's method says it
+                // in the trait.
                 (Some("fn"), Some("(")) => continue,
                 (Some("fn"), _) if is_in_impl_of_trait(&words[..index]) => continue,
                 (Some("fn" | "trait"), _) => "# Safety",

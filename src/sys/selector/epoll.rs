@@ -203,7 +203,7 @@ impl Epoll {
         }
     }
 
-    /// One wait of the right kind. Returns how many events were written to the beginning of `space`.
+    /// One wait of the right kind. Returns how many events were written to the start of `space`.
     #[inline(always)]
     fn wait(
         &self,

@@ -170,8 +170,8 @@ fn the_end_of_the_stream_is_zero_bytes_as_often_as_one_reads() {
     }
 }
 
-/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there before
-/// the read.
+/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there
+/// before the read.
 #[test]
 fn a_message_longer_than_any_buffer_comes_in_pieces_and_whole() {
     let mut rig = Rig::new();
@@ -417,8 +417,8 @@ fn registering_twice_changing_what_is_not_and_another_poll_are_refused() {
     rig.expect_nothing();
 }
 
-/// A file opened for waiting operations, which would block in the midst of registering, and one that
-/// belongs to another port.
+/// A file opened for waiting operations, which would block in the midst of registering, and one
+/// that belongs to another port.
 #[test]
 fn a_handle_that_cannot_be_associated_is_refused_without_a_trace() {
     let mut rig = Rig::new();
@@ -541,8 +541,9 @@ fn the_first_instance_is_the_first_and_others_are_made_on_purpose() {
     expect_error(ErrorKind::InvalidInput, NamedPipe::new("\\\\.\\pipe\\a\0b"));
 }
 
-/// Operations of all kinds in random order, and pipes dropped in the midst of them; what is freed too
-/// early is found by [`poison`](super::poison). More of them with `LITIO_PIPE_OPERATIONS=100000`.
+/// Operations of all kinds in random order, and pipes dropped in the midst of them; what is freed
+/// too early is found by [`poison`](super::poison). More of them with
+/// `LITIO_PIPE_OPERATIONS=100000`.
 #[test]
 fn random_operations_end_well() {
     let mut rig = Rig::new();
