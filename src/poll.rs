@@ -227,8 +227,9 @@ impl Poll {
     /// loops that spin, events of sources that are gone, registrations that are made twice. See
     /// [`Checker`].
     ///
-    /// True if it is checked now. False in release builds, which do not check anything. The sources
-    /// that were registered before are not checked; a checker that was there before is replaced.
+    /// True if it is checked now. False in release builds, which do not check anything. A source
+    /// that was registered before is checked from its next `reregister` on. A checker that was
+    /// there before is dropped.
     ///
     /// # Examples
     ///

@@ -203,7 +203,8 @@ impl Epoll {
         }
     }
 
-    /// One wait of the right kind. Returns how many events were written to the beginning of `space`.
+    /// One wait of the right kind. Returns how many events were written, from the beginning of
+    /// `space` on.
     #[inline(always)]
     fn wait(
         &self,
