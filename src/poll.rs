@@ -430,6 +430,7 @@ impl<B: Backend> Reactor<B> {
         Ok(outcome)
     }
 
+    /// For callers that are rare, and should not have a copy of all that is inlined into a round.
     #[inline(never)]
     fn another_round(
         &mut self,
