@@ -227,8 +227,9 @@ impl Poll {
     /// loops that spin, events of sources that are gone, registrations that are made twice. See
     /// [`Checker`].
     ///
-    /// Returns true if it is checked now, and false in release builds, which check nothing. Sources
-    /// registered before this call are not checked; an earlier checker is replaced.
+    /// Returns true if it is checked now, and false in release builds, which check nothing. A source
+    /// registered before this call is checked from its next `reregister` on; an earlier checker is
+    /// dropped.
     ///
     /// # Examples
     ///
@@ -429,6 +430,7 @@ impl<B: Backend> Reactor<B> {
         Ok(outcome)
     }
 
+    /// For callers that are rare, and should not have a copy of all that is inlined into a round.
     #[inline(never)]
     fn another_round(
         &mut self,

@@ -41,9 +41,9 @@ type Report = Box<dyn Fn(&Finding) + Send + Sync>;
 ///
 /// It sees operations where Litio does: in the methods of the sockets and pipes, and in
 /// [`do_io`](crate::IoSource::do_io), `try_io` and `try_io_for`. It knows the sources that were
-/// registered after it was set. Raw descriptors and sockets (`SourceFd`, `SourceSocket`), Windows'
-/// pipes and handles, and tokens that several sources share are left out, because it could not tell
-/// who was meant.
+/// registered or reregistered after it was set. Raw descriptors and sockets (`SourceFd`,
+/// `SourceSocket`), Windows' pipes and handles, and tokens that several sources share are left out,
+/// because it could not tell who was meant.
 ///
 /// # Examples
 ///
