@@ -17,8 +17,7 @@ use std::mem::{MaybeUninit, zeroed};
 
 use self::system::{ALIGNMENT, DATA, cmsghdr};
 
-/// What is the system's: the header, where the data begins, and what that, and so the next header,
-/// is aligned to.
+/// What is the system's: the header, where the data begins, and what the next header is aligned to.
 #[cfg(unix)]
 mod system {
     pub(super) use libc::cmsghdr;
@@ -26,13 +25,20 @@ mod system {
     // SAFETY: CMSG_LEN is arithmetic.
     pub(super) const DATA: usize = unsafe { libc::CMSG_LEN(0) } as usize;
 
+    /// The step in which the space of a message grows. (On 64-bit SPARC the header alone does not
+    /// fill one.)
     pub(super) const ALIGNMENT: usize = {
-        // SAFETY: CMSG_SPACE is arithmetic.
-        let empty = unsafe { libc::CMSG_SPACE(0) };
-        // SAFETY: CMSG_SPACE is arithmetic.
-        let one = unsafe { libc::CMSG_SPACE(1) };
-        (one - empty) as usize
+        let mut len = 1;
+        while space(len) == space(0) {
+            len += 1;
+        }
+        (space(len) - space(0)) as usize
     };
+
+    const fn space(len: std::ffi::c_uint) -> std::ffi::c_uint {
+        // SAFETY: CMSG_SPACE is arithmetic.
+        unsafe { libc::CMSG_SPACE(len) }
+    }
 }
 
 /// As above. The macros of Windows align the header to itself, and the data to the largest number
@@ -54,7 +60,7 @@ pub const fn control_space(data_len: usize) -> usize {
     if data_len >= (c_uint::MAX / 2) as usize {
         return usize::MAX;
     }
-    DATA + data_len.next_multiple_of(ALIGNMENT)
+    (DATA + data_len).next_multiple_of(ALIGNMENT)
 }
 
 /// The control message did not fit into the buffer, of which nothing has changed.
