@@ -4,12 +4,13 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::{AsHandle, OwnedHandle};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use litio::net::UdpSocket;
 use litio::windows::{NamedPipe, NamedPipeOptions};
-use litio::{Interest, Token};
+use litio::{Events, Interest, Poll, Token};
 
 use crate::support::*;
 
@@ -589,5 +590,86 @@ fn random_operations_end_well() {
             }
         }
         rig.poll_once(Duration::ZERO);
+    }
+}
+
+/// One thread connects and disconnects, one reads, one writes, one plays the clients, and all the while
+/// another polls, so that operations land in the midst of each other. Afterwards a client is served as
+/// ever.
+#[test]
+fn threads_that_share_a_pipe_end_well() {
+    let mut poll = Poll::new().unwrap();
+    let registry = poll.registry().try_clone().unwrap();
+    for round in 0..4_u32 {
+        let name = unique_name();
+        let mut server = NamedPipe::new(&name).unwrap();
+        let mode = [BOTH, BOTH.level(), BOTH.oneshot()][round as usize % 3];
+        registry.register(&mut server, A, mode).unwrap();
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let (server, name, is_over, registry) = (&server, &name, &is_over, &registry);
+            let repeat = |mut act: Box<dyn FnMut() + Send>| {
+                scope.spawn(move || {
+                    while !is_over.load(Ordering::Relaxed) {
+                        act();
+                        thread::yield_now();
+                    }
+                });
+            };
+            repeat(Box::new(move || {
+                let _ = server.connect();
+                for _ in 0..20 {
+                    thread::yield_now();
+                }
+                let _ = server.disconnect();
+                let _ = server.take_error();
+            }));
+            repeat(Box::new(move || {
+                let mut pipe = server;
+                let _ = pipe.read(&mut [0; 3000]);
+            }));
+            repeat(Box::new(move || {
+                let mut pipe = server;
+                let _ = pipe.write(&[7; 5000]);
+            }));
+            repeat(Box::new(move || {
+                let opened = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .custom_flags(FILE_FLAG_OVERLAPPED)
+                    .open(name);
+                let Ok(file) = opened else {
+                    return;
+                };
+                let mut client = NamedPipe::from(OwnedHandle::from(file));
+                registry.register(&mut client, B, BOTH).unwrap();
+                let _ = client.write(&[8; 5000]);
+                for _ in 0..20 {
+                    let _ = client.read(&mut [0; 70_000]);
+                    thread::yield_now();
+                }
+            }));
+            let mut events = Events::with_capacity(2);
+            let end = Instant::now() + Duration::from_millis(200);
+            while Instant::now() < end {
+                poll.poll(&mut events, Some(Duration::from_millis(1)))
+                    .unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let _ = server.disconnect();
+        registry.reregister(&mut server, A, BOTH).unwrap();
+        expect_would_block(server.connect());
+        let mut client = OpenOptions::new().write(true).open(&name).unwrap();
+        client.write_all(b"after all").unwrap();
+        let mut read = Vec::new();
+        let mut events = Events::with_capacity(8);
+        let deadline = Instant::now() + DEADLINE;
+        while read.len() < 9 {
+            assert!(Instant::now() < deadline, "{read:?}");
+            poll.poll(&mut events, Some(DEADLINE)).unwrap();
+            read.append(&mut drain(&server));
+        }
+        assert_eq!(read, b"after all");
     }
 }

@@ -1,12 +1,14 @@
 //! Much at a time, and everything in the midst of something, under [`poison`](super::poison).
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::windows::io::AsRawSocket;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use litio::net::UdpSocket;
+use litio::windows::SourceSocket;
 use litio::{Events, Interest, Poll, Token};
 
 use crate::support::*;
@@ -57,6 +59,72 @@ fn sockets_come_and_go_while_another_thread_polls() {
     poll.poll(&mut events, Some(Duration::from_millis(20)))
         .unwrap();
     assert!(events.is_empty(), "all sockets are closed: {events:?}");
+}
+
+/// Three threads register, change and deregister the same sockets, in all modes, without a word to
+/// each other, while a fourth polls. When all are deregistered nothing is reported; and what is
+/// registered then is reported as ever.
+#[test]
+fn threads_that_register_the_same_sockets_leave_nothing_behind() {
+    let mut poll = Poll::new().unwrap();
+    let sockets: Vec<_> = (0..2)
+        .map(|_| std::net::UdpSocket::bind(any_v4()).unwrap())
+        .collect();
+    let raw: Vec<_> = sockets.iter().map(AsRawSocket::as_raw_socket).collect();
+    let at_work = AtomicUsize::new(3);
+    thread::scope(|scope| {
+        for thread in 0..3_usize {
+            let registry = poll.registry().try_clone().unwrap();
+            let (at_work, raw) = (&at_work, &raw);
+            scope.spawn(move || {
+                let mut seed = 0x9e37_79b9 + thread as u64;
+                let mut random = |bound: u64| {
+                    seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                    (seed >> 33) % bound
+                };
+                for round in 0..10_000 {
+                    let mut source = SourceSocket(&raw[random(2) as usize]);
+                    let directions = [BOTH, Interest::READABLE, Interest::WRITABLE];
+                    let interest = directions[random(3) as usize];
+                    let interest = match random(3) {
+                        0 => interest.level(),
+                        1 => interest.oneshot(),
+                        _ => interest, // paced
+                    };
+                    // Whether it is registered just now, nobody knows.
+                    let _ = match random(3) {
+                        0 => registry.register(&mut source, Token(round), interest),
+                        1 => registry.reregister(&mut source, Token(round), interest),
+                        _ => registry.deregister(&mut source),
+                    };
+                }
+                at_work.fetch_sub(1, Ordering::Release);
+            });
+        }
+        let mut events = Events::with_capacity(3);
+        while at_work.load(Ordering::Acquire) > 0 {
+            poll.poll(&mut events, Some(Duration::from_millis(1)))
+                .unwrap();
+        }
+    });
+    for raw in &raw {
+        let _ = poll.registry().deregister(&mut SourceSocket(raw));
+    }
+    let mut events = Events::with_capacity(64);
+    poll.poll(&mut events, Some(Duration::from_millis(80)))
+        .unwrap();
+    assert!(events.is_empty(), "all are deregistered: {events:?}");
+    for raw in &raw {
+        poll.registry()
+            .register(&mut SourceSocket(raw), A, Interest::WRITABLE)
+            .unwrap();
+        poll.poll(&mut events, Some(DEADLINE)).unwrap();
+        assert_eq!(
+            events.iter().next().map(litio::event::Event::token),
+            Some(A)
+        );
+        poll.registry().deregister(&mut SourceSocket(raw)).unwrap();
+    }
 }
 
 /// Pollers that end with requests in the air, and sockets that outlive them.
