@@ -1,7 +1,7 @@
 //! Named pipes: both ends of each are Litio's.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::OwnedHandle;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -210,6 +210,36 @@ fn a_read_gives_bytes_of_one_message_only() {
         }
     }
     assert_eq!(came, ["one", "two", "thre", "e"]);
+}
+
+#[test]
+fn a_vectored_write_is_one_message_and_a_vectored_read_fills_one_buffer_after_the_other() {
+    let mut rig = Rig::new();
+    let options = NamedPipeOptions::new().message_mode(true);
+    let (mut server, mut client, _) = pair_of(&mut rig, &options);
+    for message in [["mess", "", "age"], ["", "an", "other"]] {
+        let buffers = message.map(|piece| IoSlice::new(piece.as_bytes()));
+        let len = message.concat().len();
+        assert_eq!(client.write_vectored(&buffers).unwrap(), len);
+        rig.expect(B, WRITABLE);
+    }
+    for wanted in ["message", "another"] {
+        let (mut one, mut two, mut three) = ([0; 3], [0; 0], [0; 9]);
+        let read = loop {
+            let mut buffers = [&mut one[..], &mut two, &mut three].map(IoSliceMut::new);
+            match server.read_vectored(&mut buffers) {
+                Ok(read) => break read,
+                Err(error) if is_would_block(&error) => drop(rig.expect(A, READABLE)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let came = [&one[..], &three].concat();
+        assert_eq!(std::str::from_utf8(&came[..read]), Ok(wanted));
+    }
+    // Nothing to write or to read into is no message, and no reason to wait.
+    assert_eq!(client.write_vectored(&[]).unwrap(), 0);
+    assert_eq!(server.read_vectored(&mut []).unwrap(), 0);
+    expect_would_block(server.read(&mut [0]));
 }
 
 #[test]
