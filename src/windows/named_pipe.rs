@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
-    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
+    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_NO_DATA, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
     ERROR_PIPE_NOT_CONNECTED, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
@@ -262,14 +262,14 @@ impl NamedPipe {
 
     /// Waits for a client, in the background.
     ///
-    /// `Ok` if one is there already. Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later
-    /// a writable event; [`take_error`](NamedPipe::take_error) says then whether it was in vain.
-    /// Before the pipe is registered it is remembered, and begun with the registration.
+    /// `Ok` if one is there already, or has come and gone: what it wrote can be read, then the end.
+    /// Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later a writable event;
+    /// [`take_error`](NamedPipe::take_error) says then whether it was in vain. Before the pipe is
+    /// registered it is remembered, and begun with the registration.
     ///
     /// # Errors
     ///
-    /// `ERROR_NO_DATA` if a client has come and gone: [`disconnect`](NamedPipe::disconnect), and
-    /// try again. Otherwise those of `ConnectNamedPipe`.
+    /// Those of `ConnectNamedPipe`.
     pub fn connect(&self) -> io::Result<()> {
         let mut state = self.pipe.lock();
         if matches!(state.connecting, Connecting::No) {
@@ -659,7 +659,8 @@ impl State {
                 self.connecting = Connecting::Air { id, flight };
                 Err(would_block())
             }
-            Err((_, error)) if is(&error, ERROR_PIPE_CONNECTED) => {
+            // The second is said of a client that has come and gone already.
+            Err((_, error)) if is(&error, ERROR_PIPE_CONNECTED) || is(&error, ERROR_NO_DATA) => {
                 self.begin_first_read(pipe);
                 self.notice(pipe)
             }

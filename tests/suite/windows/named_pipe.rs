@@ -112,6 +112,37 @@ fn a_client_that_came_first_is_connected_at_once() {
     assert_eq!(read_exactly(&mut rig, A, &server, 5), b"first");
 }
 
+/// A server that took the system's answer, `ERROR_NO_DATA`, for a failure would lose the client, and
+/// often end.
+#[test]
+fn a_client_that_has_gone_before_the_server_connects_is_still_served() {
+    for words in ["", "goodbye"] {
+        let mut rig = Rig::new();
+        let name = unique_name();
+        let mut server = NamedPipe::new(&name).unwrap();
+        rig.register(&mut server, A, BOTH);
+        let mut client = OpenOptions::new().write(true).open(&name).unwrap();
+        client.write_all(words.as_bytes()).unwrap();
+        drop(client);
+        server.connect().unwrap();
+        let came = read_exactly(&mut rig, A, &server, words.len());
+        assert_eq!(came, words.as_bytes());
+        let end = loop {
+            match server.read(&mut [0]) {
+                Ok(read) => break read,
+                Err(error) if is_would_block(&error) => drop(rig.expect(A, READABLE)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(end, 0);
+        // As good as new afterwards.
+        server.disconnect().unwrap();
+        expect_would_block(server.connect());
+        let _client = client_in(&mut rig, &name);
+        rig.expect(A, WRITABLE);
+    }
+}
+
 #[test]
 fn a_disconnected_pipe_serves_the_next_client_and_none_of_the_last_ones_bytes() {
     let mut rig = Rig::new();
