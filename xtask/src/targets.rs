@@ -86,6 +86,7 @@ const TABLE: &[Target] = &[
     row("i686-pc-windows-gnu", Port::Windows),
     row("aarch64-pc-windows-msvc", Port::Windows),
     row("wasm32-wasip1", Port::Wasi),
+    row("wasm32-unknown-emscripten", Port::OtherUnix),
 ];
 
 const fn quick(triple: &'static str, port: Port) -> Target {
@@ -132,6 +133,7 @@ const WITHOUT_TESTS: &[(&str, &[&str])] = &[
             "armv7-unknown-linux-musleabihf",
             "powerpc64-ibm-aix",
             "sparcv9-sun-solaris",
+            "wasm32-unknown-emscripten",
             "x86_64-pc-cygwin",
             "x86_64-pc-nto-qnx710",
             "x86_64-pc-solaris",
