@@ -200,8 +200,8 @@ fn the_end_of_the_stream_is_zero_bytes_as_often_as_one_reads() {
     }
 }
 
-/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there before
-/// the read.
+/// Mio gave `Ok(0)` until 1.2.4, which looks like the end, and lost the bytes, if the message was
+/// there before the read.
 #[test]
 fn a_message_longer_than_any_buffer_comes_in_pieces_and_whole() {
     let mut rig = Rig::new();
