@@ -227,9 +227,9 @@ impl Poll {
     /// loops that spin, events of sources that are gone, registrations that are made twice. See
     /// [`Checker`].
     ///
-    /// Returns true if it is checked now, and false in release builds, which check nothing. A source
-    /// registered before this call is checked from its next `reregister` on; an earlier checker is
-    /// dropped.
+    /// Returns true if it is checked now, and false in release builds, which check nothing. A
+    /// source registered before this call is checked from its next `reregister` on; an earlier
+    /// checker is dropped.
     ///
     /// # Examples
     ///

@@ -23,7 +23,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem;
 use std::os::windows::ffi::OsStrExt;
 use std::os::windows::io::{
@@ -33,7 +33,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use windows_sys::Win32::Foundation::{
-    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
+    ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_NO_DATA, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
     ERROR_PIPE_NOT_CONNECTED, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
@@ -80,8 +80,9 @@ const NOTICE: u64 = 0;
 /// [`is_read_closed`](crate::event::Event::is_read_closed).
 ///
 /// In message mode a read returns bytes of one message only; a message that is longer than the
-/// buffer comes in pieces, and no byte is lost. A client's end reads bytes, whatever the pipe,
-/// until it has been told otherwise with `SetNamedPipeHandleState`.
+/// buffer comes in pieces, and no byte is lost. The buffers of a vectored write are one message. A
+/// client's end reads bytes, whatever the pipe, until it has been told otherwise with
+/// `SetNamedPipeHandleState`.
 ///
 /// # Examples
 ///
@@ -264,14 +265,14 @@ impl NamedPipe {
 
     /// Waits for a client, in the background.
     ///
-    /// `Ok` if one is there already. Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later
-    /// a writable event; [`take_error`](NamedPipe::take_error) says then whether it was in vain.
-    /// Before the pipe is registered it is remembered, and begun with the registration.
+    /// `Ok` if one is there already, or has come and gone: what it wrote can be read, then the end.
+    /// Otherwise [`WouldBlock`](io::ErrorKind::WouldBlock), and later a writable event;
+    /// [`take_error`](NamedPipe::take_error) says then whether it was in vain. Before the pipe is
+    /// registered it is remembered, and begun with the registration.
     ///
     /// # Errors
     ///
-    /// `ERROR_NO_DATA` if a client has come and gone: [`disconnect`](NamedPipe::disconnect), and
-    /// try again. Otherwise those of `ConnectNamedPipe`.
+    /// Those of `ConnectNamedPipe`.
     pub fn connect(&self) -> io::Result<()> {
         let mut state = self.pipe.lock();
         if matches!(state.connecting, Connecting::No) {
@@ -313,14 +314,27 @@ impl Read for NamedPipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         (&*self).read(buffer)
     }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(buffers)
+    }
 }
 
 impl Read for &NamedPipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Not by way of `read_vectored`: an `IoSliceMut` of more than 4 GiB panics.
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.pipe.lock().read(&self.pipe, buffer)
+        self.pipe.lock().read(&self.pipe, [buffer])
+    }
+
+    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(0);
+        }
+        let buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
+        self.pipe.lock().read(&self.pipe, buffers)
     }
 }
 
@@ -330,6 +344,10 @@ impl Write for NamedPipe {
         (&*self).write(bytes)
     }
 
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(buffers)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -337,10 +355,19 @@ impl Write for NamedPipe {
 
 impl Write for &NamedPipe {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Not by way of `write_vectored`: as above.
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.pipe.lock().write(&self.pipe, bytes)
+        self.pipe.lock().write(&self.pipe, [bytes])
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(0);
+        }
+        let buffers = buffers.iter().map(|buffer| &**buffer);
+        self.pipe.lock().write(&self.pipe, buffers)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -639,7 +666,8 @@ impl State {
                 self.connecting = Connecting::Air { id, flight };
                 Err(would_block())
             }
-            Err((_, error)) if is(&error, ERROR_PIPE_CONNECTED) => {
+            // The second is said of a client that has come and gone already.
+            Err((_, error)) if is(&error, ERROR_PIPE_CONNECTED) || is(&error, ERROR_NO_DATA) => {
                 self.begin_first_read(pipe);
                 self.notice(pipe)
             }
@@ -813,16 +841,18 @@ impl State {
 
     // What the program asks for
 
-    fn read(&mut self, pipe: &Arc<Pipe>, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read<'b>(
+        &mut self,
+        pipe: &Arc<Pipe>,
+        buffers: impl IntoIterator<Item = &'b mut [u8]>,
+    ) -> io::Result<usize> {
         match mem::replace(&mut self.reading, Reading::Rest(None)) {
             Reading::Ready {
                 operation,
                 next,
                 end,
             } => {
-                let bytes = &operation.buffer[next..end];
-                let count = bytes.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&bytes[..count]);
+                let count = scatter(&operation.buffer[next..end], buffers);
                 if next + count < end {
                     self.reading = Reading::Ready {
                         operation,
@@ -865,7 +895,11 @@ impl State {
         Ok(0)
     }
 
-    fn write(&mut self, pipe: &Arc<Pipe>, bytes: &[u8]) -> io::Result<usize> {
+    fn write<'b>(
+        &mut self,
+        pipe: &Arc<Pipe>,
+        buffers: impl IntoIterator<Item = &'b [u8]>,
+    ) -> io::Result<usize> {
         let operation = match mem::replace(&mut self.writing, Writing::Rest(None)) {
             Writing::Failed(error) => return Err(error),
             in_the_air @ Writing::Air { .. } => {
@@ -879,10 +913,13 @@ impl State {
         }
         let mut operation = operation.unwrap_or_else(|| Operation::new(NOTICE, Vec::new()));
         operation.buffer.clear();
-        // Whole, however long: cutting a message would make two of it.
-        operation.buffer.extend_from_slice(bytes);
+        // Whole, however long, and all buffers in one: cutting a message would make two of it.
+        for bytes in buffers {
+            operation.buffer.extend_from_slice(bytes);
+        }
+        let count = operation.buffer.len();
         match self.begin_write(pipe, operation) {
-            Ok(()) => Ok(bytes.len()),
+            Ok(()) => Ok(count),
             Err(error) if is(&error, ERROR_PIPE_LISTENING) => Err(would_block()),
             Err(error) => Err(error),
         }
@@ -981,6 +1018,17 @@ enum Call {
     Connect,
     Read,
     Write,
+}
+
+/// Copies as much as the buffers take, one after the other, and tells how much that is.
+fn scatter<'b>(bytes: &[u8], buffers: impl IntoIterator<Item = &'b mut [u8]>) -> usize {
+    let mut rest = bytes;
+    for buffer in buffers {
+        let (now, later) = rest.split_at(rest.len().min(buffer.len()));
+        buffer[..now.len()].copy_from_slice(now);
+        rest = later;
+    }
+    bytes.len() - rest.len()
 }
 
 fn is(error: &io::Error, code: u32) -> bool {

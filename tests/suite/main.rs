@@ -58,10 +58,13 @@ mod nested;
 #[cfg(target_os = "linux")]
 mod costs;
 
-// Mio's public API, item by item, and what makes that file.
+// Mio's public API, item by item, and what makes these files.
 #[cfg(target_os = "linux")]
 #[rustfmt::skip]
 #[allow(clippy::type_complexity)] // they are the types of mio's functions
 mod surface;
+#[cfg(windows)]
+#[rustfmt::skip]
+mod surface_windows;
 #[cfg(target_os = "linux")]
 mod surface_generator;

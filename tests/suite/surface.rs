@@ -404,6 +404,8 @@ fn mio_interest_is_here_with_all_its_items() {
     implements!(litio::Interest: PartialOrd);
     implements!(litio::Interest: std::fmt::Debug);
     implements!(litio::Interest: Copy);
+    const EXAMPLE: litio::Interest = litio::Interest::READABLE;
+    assert!(matches!(litio::Interest::READABLE, EXAMPLE));
     implements!(litio::Interest: std::ops::BitOr);
     let _: PhantomData<<litio::Interest as std::ops::BitOr>::Output> = PhantomData::<litio::Interest>;
     implements!(litio::Interest: std::ops::BitOrAssign);
@@ -461,6 +463,8 @@ fn mio_token_is_here_with_all_its_items() {
     implements!(litio::Token: std::fmt::Debug);
     implements!(litio::Token: std::hash::Hash);
     implements!(litio::Token: Copy);
+    const EXAMPLE: litio::Token = litio::Token(1);
+    assert!(matches!(litio::Token(1), EXAMPLE));
     implements!(litio::Token: Send);
     implements!(litio::Token: Sync);
     implements!(litio::Token: Unpin);

@@ -88,6 +88,7 @@ const TABLE: &[Target] = &[
     row("i686-pc-windows-gnu", Port::Windows),
     row("aarch64-pc-windows-msvc", Port::Windows),
     row("wasm32-wasip1", Port::Wasi),
+    row("wasm32-unknown-emscripten", Port::OtherUnix),
 ];
 
 const fn quick(triple: &'static str, port: Port) -> Target {

@@ -11,9 +11,9 @@
 //! takes only one patch for a name, unless they are told apart with `package = "mio"` under two
 //! keys.
 //!
-//! Re-exports, but for one thing: mio 0.8 had an address type of its own for Unix sockets,
-//! [`net::SocketAddr`], with `as_abstract_namespace`, so the Unix sockets here are Litio's in a
-//! wrapper that speaks it.
+//! Re-exports, but for Unix sockets: mio 0.8 had an address type of its own for them,
+//! [`net::SocketAddr`], with `as_abstract_namespace`, and took a path that begins with a zero byte
+//! for a name in the abstract namespace. So they are Litio's in a wrapper that does this.
 
 #[cfg(not(target_os = "wasi"))]
 pub use litio::Waker;

@@ -122,6 +122,35 @@ fn an_abstract_name_is_told_without_its_zero_byte() {
     );
 }
 
+/// With 0.8 there was no other way to bind to one.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+#[test]
+fn a_path_that_begins_with_a_zero_byte_is_an_abstract_name() {
+    let name = |of: &str| format!("mio-0-8-path-{}-{of}", std::process::id());
+    let path = |of: &str| format!("\0{}", name(of));
+
+    let listener = UnixListener::bind(path("listener")).unwrap();
+    let local = listener.local_addr().unwrap();
+    assert_eq!(
+        local.as_abstract_namespace(),
+        Some(name("listener").as_bytes())
+    );
+    let _client = UnixStream::connect(path("listener")).unwrap();
+    listener.accept().unwrap();
+
+    let ours = UnixDatagram::bind(path("ours")).unwrap();
+    let theirs = UnixDatagram::bind(path("theirs")).unwrap();
+    theirs.send_to(b"one", path("ours")).unwrap();
+    theirs.connect(path("ours")).unwrap();
+    theirs.send(b"two").unwrap();
+    for _ in 0..2 {
+        let (length, sender) = ours.recv_from(&mut [0; 8]).unwrap();
+        assert_eq!(length, 3);
+        let sender = sender.as_abstract_namespace();
+        assert_eq!(sender, Some(name("theirs").as_bytes()));
+    }
+}
+
 #[test]
 #[allow(unsafe_code)]
 fn a_descriptor_goes_out_and_comes_back() {

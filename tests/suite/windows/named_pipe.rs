@@ -1,7 +1,7 @@
 //! Named pipes: both ends of each are Litio's.
 
 use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -114,6 +114,37 @@ fn a_client_that_came_first_is_connected_at_once() {
     assert_eq!(read_exactly(&mut rig, A, &server, 5), b"first");
 }
 
+/// A server that took the system's answer, `ERROR_NO_DATA`, for a failure would lose the client,
+/// and often end.
+#[test]
+fn a_client_that_has_gone_before_the_server_connects_is_still_served() {
+    for words in ["", "goodbye"] {
+        let mut rig = Rig::new();
+        let name = unique_name();
+        let mut server = NamedPipe::new(&name).unwrap();
+        rig.register(&mut server, A, BOTH);
+        let mut client = OpenOptions::new().write(true).open(&name).unwrap();
+        client.write_all(words.as_bytes()).unwrap();
+        drop(client);
+        server.connect().unwrap();
+        let came = read_exactly(&mut rig, A, &server, words.len());
+        assert_eq!(came, words.as_bytes());
+        let end = loop {
+            match server.read(&mut [0]) {
+                Ok(read) => break read,
+                Err(error) if is_would_block(&error) => drop(rig.expect(A, READABLE)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(end, 0);
+        // As good as new afterwards.
+        server.disconnect().unwrap();
+        expect_would_block(server.connect());
+        let _client = client_in(&mut rig, &name);
+        rig.expect(A, WRITABLE);
+    }
+}
+
 #[test]
 fn a_disconnected_pipe_serves_the_next_client_and_none_of_the_last_ones_bytes() {
     let mut rig = Rig::new();
@@ -171,8 +202,8 @@ fn the_end_of_the_stream_is_zero_bytes_as_often_as_one_reads() {
     }
 }
 
-/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there
-/// before the read.
+/// Mio gave `Ok(0)` until 1.2.4, which looks like the end, and lost the bytes, if the message was
+/// there before the read.
 #[test]
 fn a_message_longer_than_any_buffer_comes_in_pieces_and_whole() {
     let mut rig = Rig::new();
@@ -238,6 +269,36 @@ fn an_empty_message_is_zero_bytes_and_not_the_end() {
     drop(client);
     rig.expect(A, READABLE | READ_CLOSED);
     assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+}
+
+#[test]
+fn a_vectored_write_is_one_message_and_a_vectored_read_fills_one_buffer_after_the_other() {
+    let mut rig = Rig::new();
+    let options = NamedPipeOptions::new().message_mode(true);
+    let (mut server, mut client, _) = pair_of(&mut rig, &options);
+    for message in [["mess", "", "age"], ["", "an", "other"]] {
+        let buffers = message.map(|piece| IoSlice::new(piece.as_bytes()));
+        let len = message.concat().len();
+        assert_eq!(client.write_vectored(&buffers).unwrap(), len);
+        rig.expect(B, WRITABLE);
+    }
+    for wanted in ["message", "another"] {
+        let (mut one, mut two, mut three) = ([0; 3], [0; 0], [0; 9]);
+        let read = loop {
+            let mut buffers = [&mut one[..], &mut two, &mut three].map(IoSliceMut::new);
+            match server.read_vectored(&mut buffers) {
+                Ok(read) => break read,
+                Err(error) if is_would_block(&error) => drop(rig.expect(A, READABLE)),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let came = [&one[..], &three].concat();
+        assert_eq!(std::str::from_utf8(&came[..read]), Ok(wanted));
+    }
+    // Nothing to write or to read into is no message, and no reason to wait.
+    assert_eq!(client.write_vectored(&[]).unwrap(), 0);
+    assert_eq!(server.read_vectored(&mut []).unwrap(), 0);
+    expect_would_block(server.read(&mut [0]));
 }
 
 #[test]
@@ -593,9 +654,9 @@ fn random_operations_end_well() {
     }
 }
 
-/// One thread connects and disconnects, one reads, one writes, one plays the clients, and all the while
-/// another polls, so that operations land in the midst of each other. Afterwards a client is served as
-/// ever.
+/// One thread connects and disconnects, one reads, one writes, one plays the clients, and all the
+/// while another polls, so that operations land in the midst of each other. Afterwards a client is
+/// served as ever.
 #[test]
 fn threads_that_share_a_pipe_end_well() {
     let mut poll = Poll::new().unwrap();

@@ -114,11 +114,14 @@ impl Package {
     /// What the package's manifest gets besides its own text.
     fn addition(&self, context: &Context, source: &Path) -> Result<String, Stop> {
         let lock = fs::read_to_string(source.join("Cargo.lock")).ok();
-        let mut patches = String::new();
-        if self.side == Side::Litio {
-            let shim = context.root.join(self.line.shim);
-            patches += &format!("mio = {{ path = {shim:?} }}\n");
-        }
+        let mut patches = match self.side {
+            // Only said, so that another release makes the copy anew.
+            Side::Mio => format!("# mio {}\n", self.line.real),
+            Side::Litio => {
+                let shim = context.root.join(self.line.shim);
+                format!("mio = {{ path = {shim:?} }}\n")
+            }
+        };
         // A development dependency depends on the published package in turn: it must get this one.
         // Without a lock file that is not known yet, and a patch in vain does no harm.
         if lock.is_none_or(|lock| locked_versions(&lock, self.name).len() > 1) {

@@ -1,10 +1,15 @@
 //! Unix sockets that speak mio 0.8's address type. Each method does what Litio's of the same name
-//! does.
+//! does; and a path that begins with a zero byte is a name in the abstract namespace, as with 0.8,
+//! which had no other way to say one.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net as std_net;
 use std::path::Path;
 
@@ -28,10 +33,6 @@ impl SocketAddr {
     /// The name in the abstract namespace, without the leading zero byte, if it is one. Elsewhere
     /// than on Linux and Android there is no such namespace.
     pub fn as_abstract_namespace(&self) -> Option<&[u8]> {
-        #[cfg(target_os = "android")]
-        use std::os::android::net::SocketAddrExt;
-        #[cfg(target_os = "linux")]
-        use std::os::linux::net::SocketAddrExt;
         #[cfg(any(target_os = "android", target_os = "linux"))]
         return self.0.as_abstract_name();
         #[cfg(not(any(target_os = "android", target_os = "linux")))]
@@ -45,6 +46,23 @@ impl fmt::Debug for SocketAddr {
     }
 }
 
+/// The address that a path with a zero byte in front stands for; none if there is no such byte, or
+/// no such namespace.
+fn abstract_address(path: &Path) -> Option<io::Result<std_net::SocketAddr>> {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    {
+        use std::os::unix::ffi::OsStrExt;
+
+        let name = path.as_os_str().as_bytes().strip_prefix(b"\0")?;
+        Some(std_net::SocketAddr::from_abstract_name(name))
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// A datagram socket of the Unix domain.
 pub struct UnixDatagram(net::UnixDatagram);
 
@@ -54,7 +72,10 @@ impl UnixDatagram {
     /// # Errors
     /// As the system gives them.
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
-        net::UnixDatagram::bind(path).map(UnixDatagram)
+        match abstract_address(path.as_ref()) {
+            Some(address) => net::UnixDatagram::bind_addr(&address?).map(UnixDatagram),
+            None => net::UnixDatagram::bind(path).map(UnixDatagram),
+        }
     }
 
     /// Takes a socket of std's, which must be non-blocking.
@@ -67,7 +88,10 @@ impl UnixDatagram {
     /// # Errors
     /// As the system gives them.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        self.0.connect(path)
+        match abstract_address(path.as_ref()) {
+            Some(address) => self.0.connect_addr(&address?),
+            None => self.0.connect(path),
+        }
     }
 
     /// Makes a socket without a name.
@@ -109,7 +133,10 @@ impl UnixDatagram {
     /// # Errors
     /// `WouldBlock` if there is no room for it.
     pub fn send_to<P: AsRef<Path>>(&self, buffer: &[u8], path: P) -> io::Result<usize> {
-        self.0.send_to(buffer, path)
+        match abstract_address(path.as_ref()) {
+            Some(address) => self.0.send_to_addr(buffer, &address?),
+            None => self.0.send_to(buffer, path),
+        }
     }
 
     /// Sends a datagram to the connected peer.
@@ -130,7 +157,10 @@ impl UnixListener {
     /// # Errors
     /// As the system gives them; `AddrInUse` if the path exists.
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
-        net::UnixListener::bind(path).map(UnixListener)
+        match abstract_address(path.as_ref()) {
+            Some(address) => net::UnixListener::bind_addr(&address?).map(UnixListener),
+            None => net::UnixListener::bind(path).map(UnixListener),
+        }
     }
 
     /// Listens at an address.
@@ -165,7 +195,10 @@ impl UnixStream {
     /// # Errors
     /// As the system gives them; `WouldBlock` if the listener's queue is full.
     pub fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
-        net::UnixStream::connect(path).map(UnixStream)
+        match abstract_address(path.as_ref()) {
+            Some(address) => net::UnixStream::connect_addr(&address?).map(UnixStream),
+            None => net::UnixStream::connect(path).map(UnixStream),
+        }
     }
 
     /// Connects to an address.

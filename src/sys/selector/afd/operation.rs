@@ -26,6 +26,7 @@
 
 use std::fmt;
 use std::io;
+use std::panic::RefUnwindSafe;
 use std::sync::Arc;
 
 use windows_sys::Win32::Foundation::{
@@ -36,8 +37,9 @@ use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED, OVERLAPPED_ENTRY};
 use super::port::Port;
 use super::{Report, is_error, key, status_error};
 
-/// Who began an operation, and hears of its end.
-pub(crate) trait Owner: fmt::Debug + Send + Sync {
+/// Who began an operation, and hears of its end. A panic elsewhere leaves it whole: what changes is
+/// behind a lock. A `Poll`, which holds owners, can so be used after `catch_unwind`.
+pub(crate) trait Owner: fmt::Debug + Send + Sync + RefUnwindSafe {
     /// An operation is over, or a [notice](Operation::post) has arrived. Called by a `select`.
     fn land(self: Arc<Self>, operation: Box<Operation>) -> Report;
 
