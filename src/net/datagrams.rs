@@ -27,6 +27,8 @@
 //! received than there are buffers, receive again: only `WouldBlock` makes the next event certain.
 //! An error after the first datagram ends the call with the count, and is met again by the next;
 //! except that an error which earlier datagrams met (`ConnectionRefused`) may go unreported.
+//! A datagram that is refused, such as one that is larger than the path takes (`EMSGSIZE`), is the
+//! first of those left: advance by one to go on without it.
 //!
 //! # Why it is so
 //!
