@@ -1,11 +1,12 @@
-//! A listening socket goes to another process: so a server is replaced without refusing anybody.
+//! Passes a listening socket to another process: how a server is replaced without refusing anybody.
 //!
 //! ```text
 //! cargo run --example pass_listener
 //! ```
 //!
-//! The parent listens and starts this very program again as its child, with one end of a Unix socket as standard input. The
-//! listener goes through it; the child accepts what the parent's client has begun to connect long before.
+//! The parent listens and starts this very program again as its child, with one end of a Unix
+//! socket as standard input. It passes the listener through that socket, and the child accepts the
+//! connection that the parent's client began earlier.
 
 #[cfg(unix)]
 fn main() -> std::io::Result<()> {
@@ -88,11 +89,11 @@ mod unix {
         loop {
             match listener.accept() {
                 Ok((mut stream, _)) => {
-                    // So little fits at once.
+                    // A new connection has room for this much.
                     let peer = channel.peer_credentials().ok().and_then(|peer| peer.pid);
                     let pid = std::process::id();
                     write!(stream, "served by process {pid}, for process {peer:?}")?;
-                    // Unread input would make closing a reset: the client has finished by then.
+                    // Closing with unread input would be a reset; this client has sent nothing.
                     return Ok(());
                 }
                 Err(err) if err.kind() == ErrorKind::WouldBlock => wait(&mut poll, &mut events)?,

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// How a [`Poll`](crate::Poll) polls the network card itself before it sleeps; set with
 /// [`Poll::set_busy_poll`](crate::Poll::set_busy_poll).
 ///
-/// A received packet raises an interrupt, which some processor takes, which rouses the poller. A
-/// poller that asks the card's queue instead has the packet sooner, and takes it on its own
+/// A received packet raises an interrupt, some processor handles it, and that rouses the poller. A
+/// poller that asks the card's queue instead gets the packet sooner, and handles it on its own
 /// processor, at the price of that processor's time.
 ///
 /// # Examples
@@ -24,10 +24,10 @@ use std::time::Duration;
 /// ```
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BusyPoll {
-    /// How long one `poll` may go on, in whole microseconds; more than 2147 seconds are not
+    /// How long one `poll` may go on asking, in whole microseconds; more than 2147 seconds are not
     /// accepted.
     pub time: Duration,
-    /// How many packets are taken at a time. More than 64 need the capability `CAP_NET_ADMIN`.
+    /// How many packets are taken at a time. More than 64 require the capability `CAP_NET_ADMIN`.
     pub packets: u16,
     /// Whether interrupts stay off as long as the program keeps polling, as far as the device is
     /// set up for that (`napi_defer_hard_irqs` and `gro_flush_timeout`).
@@ -35,7 +35,7 @@ pub struct BusyPoll {
 }
 
 impl BusyPoll {
-    /// None: as every `Poll` begins.
+    /// No busy polling: how every `Poll` begins.
     pub const OFF: BusyPoll = BusyPoll {
         time: Duration::ZERO,
         packets: 0,

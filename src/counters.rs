@@ -5,6 +5,10 @@ use std::time::Duration;
 
 /// What a [`Poll`](crate::Poll) counts. Chosen with
 /// [`Registry::set_counting`](crate::Registry::set_counting).
+///
+/// # Examples
+///
+/// See [`Counters`].
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Counting {
@@ -20,9 +24,9 @@ pub enum Counting {
 /// What a [`Poll`](crate::Poll) has done while it was [counting](Counting). Obtained from
 /// [`Registry::counters`](crate::Registry::counters).
 ///
-/// A snapshot: each number is right, but they are read one after the other, so that a `poll` or a
-/// wake that ends at this moment may be in one and not yet in the next. On 32-bit systems the
-/// numbers (not the time) begin anew after 2³².
+/// A snapshot: each number is right, but they are read one after the other, so a `poll` or a wake
+/// that ends at that moment may be in one and not yet in the next. On 32-bit systems the numbers
+/// (not the time) wrap around after 2³².
 ///
 /// # Examples
 ///
@@ -53,23 +57,23 @@ pub enum Counting {
 pub struct Counters {
     /// Calls of [`poll`](crate::Poll::poll). (A `poll_until` may make several.)
     pub polls: u64,
-    /// Of these, the calls that returned `Ok` and no event: the time was up, or nothing was ready.
+    /// Of those, the calls that returned `Ok` and no event: the time was up, or nothing was ready.
     pub empty_polls: u64,
-    /// Of these, the calls that returned an error, [`Interrupted`](std::io::ErrorKind::Interrupted)
+    /// Of those, the calls that returned an error, [`Interrupted`](std::io::ErrorKind::Interrupted)
     /// included.
     pub failed_polls: u64,
     /// The events that were delivered, those of wakers included.
     pub events: u64,
     /// How often a sleeping `poll` was roused by a wake that had been delivered before, or whose
-    /// waker is gone. It slept on; the program saw nothing of it.
+    /// waker is gone. It went back to sleep, and the program noticed nothing.
     pub stale_knocks: u64,
     /// Calls of [`wake`](crate::Waker::wake).
     pub wakes: u64,
-    /// Of these, the calls that made a system call, because the poller slept and nobody had woken
-    /// it yet.
+    /// Of those, the calls that made a system call, because the poller was asleep and nobody had
+    /// woken it yet.
     pub knocks: u64,
-    /// The time that was spent in polls with a timeout other than zero, which is about the time
-    /// asleep. Only with [`Counting::WithTime`].
+    /// The time spent in polls with a timeout other than zero, which is about the time asleep. Only
+    /// with [`Counting::WithTime`].
     pub waited: Duration,
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::{BitOr, BitOrAssign};
 use std::time::SystemTime;
 
-/// What a program wants to have done and to know when it receives: a set of flags.
+/// What a program wants done, and wants to know, when it receives: a set of flags.
 ///
 /// # Examples
 ///
@@ -25,12 +25,12 @@ impl Wanted {
     /// Nothing: one datagram in each buffer, and its source.
     pub const NOTHING: Wanted = Wanted(0);
     /// Let the system put several datagrams from one source into one buffer (GRO). From then on
-    /// every buffer must have room for 65,535 bytes, or datagrams get lost. On Windows (URO) it has
-    /// to be switched on by `windows::UdpSocketExt::set_coalescing` before, which says why.
+    /// every buffer must have room for 65,535 bytes, or datagrams get lost. On Windows (URO) it
+    /// must first be switched on with `windows::UdpSocketExt::set_coalescing`, which says why.
     pub const COALESCED: Wanted = Wanted(1);
     /// See [`RecvRun::destination`] and [`RecvRun::interface`].
     pub const DESTINATION: Wanted = Wanted(1 << 1);
-    /// See [`RecvRun::ecn`] and [`RecvRun::dscp`], which stand in one byte.
+    /// See [`RecvRun::ecn`] and [`RecvRun::dscp`], which share one byte.
     pub const ECN: Wanted = Wanted(1 << 2);
     /// See [`RecvRun::hop_limit`].
     pub const HOP_LIMIT: Wanted = Wanted(1 << 3);
@@ -111,7 +111,7 @@ impl Ecn {
 }
 
 /// A *run* to send: one datagram, or several of the same length to the same place, one behind the
-/// other in one slice. The last may be shorter.
+/// other in one slice; the last may be shorter.
 ///
 /// # Examples
 ///
@@ -246,12 +246,12 @@ impl<'a> SendRun<'a> {
         &self.contents[start..end.min(len)]
     }
 
-    /// Takes the first `count` datagrams off the runs, which have been sent: what is left is the
+    /// Takes the first `count` datagrams, which have been sent, off the runs: what is left is the
     /// argument for the next attempt.
     ///
     /// # Panics
     ///
-    /// If there are not as many.
+    /// If there are not that many.
     ///
     /// # Examples
     ///
@@ -278,11 +278,11 @@ impl<'a> SendRun<'a> {
     }
 }
 
-/// A buffer to receive into and, afterwards, the *run* of datagrams that it holds, and what is
-/// known of them.
+/// A buffer to receive into and, afterwards, the *run* of datagrams that it holds, with what is
+/// known about them.
 ///
 /// The buffer is the program's: a `&mut [u8]`, a `Vec<u8>` (whose length counts, not its capacity),
-/// an array. What is known is known of the whole run: the system coalesces only what is alike.
+/// an array. What is known holds for the whole run: the system coalesces only what is alike.
 ///
 /// # Examples
 ///
@@ -367,7 +367,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RecvRun<B> {
         }
     }
 
-    /// As [`datagrams`](RecvRun::datagrams), to be changed where they are: to be decrypted, say.
+    /// As [`datagrams`](RecvRun::datagrams), but mutable: to decrypt them in place, for example.
     ///
     /// # Examples
     ///
@@ -414,7 +414,7 @@ impl<B> RecvRun<B> {
     }
 
     /// Whether the buffer was too small, and the rest of the datagram, or of a whole coalesced run,
-    /// is lost. Not known (false) where plain calls serve: elsewhere than on Linux and Windows.
+    /// is lost. Not known (false) where plain calls serve: on all systems but Linux and Windows.
     pub fn is_truncated(&self) -> bool {
         self.received.is_truncated
     }
@@ -470,7 +470,12 @@ impl<B> fmt::Debug for RecvRun<B> {
     }
 }
 
-/// The datagrams of a [`RecvRun`].
+/// The datagrams of a [`RecvRun`], in the order in which they arrived. Made by
+/// [`RecvRun::datagrams`].
+///
+/// # Examples
+///
+/// See [the module's](crate::net::datagrams#examples).
 #[derive(Clone, Debug)]
 pub struct Datagrams<'a> {
     rest: &'a [u8],
@@ -497,7 +502,8 @@ impl<'a> Iterator for Datagrams<'a> {
 impl ExactSizeIterator for Datagrams<'_> {}
 impl std::iter::FusedIterator for Datagrams<'_> {}
 
-/// The datagrams of a [`RecvRun`], to be changed where they are.
+/// The datagrams of a [`RecvRun`], mutable. Made by [`RecvRun::datagrams_mut`], which has an
+/// example.
 #[derive(Debug)]
 pub struct DatagramsMut<'a> {
     rest: &'a mut [u8],

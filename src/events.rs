@@ -13,10 +13,11 @@ use crate::token::Token;
 
 /// One answer of [`Poll::poll`](crate::Poll::poll): which source, and what it is ready for.
 ///
-/// Readiness is a hint. An event may be *spurious*: the operation it announces can still answer
-/// `WouldBlock`. Only [`is_readable`](Event::is_readable) and [`is_writable`](Event::is_writable)
-/// are portable; the other predicates have no false positives but, depending on the platform, false
-/// negatives. One source may have one event with both directions (epoll) or one for each (kqueue).
+/// Readiness is a hint. An event may be *spurious*: the operation that it announces may still
+/// return `WouldBlock`. Only [`is_readable`](Event::is_readable) and
+/// [`is_writable`](Event::is_writable) are portable; the other predicates have no false positives
+/// but, depending on the platform, false negatives. A source may have one event with both
+/// directions (epoll) or one for each (kqueue).
 ///
 /// # Examples
 ///
@@ -49,7 +50,7 @@ use crate::token::Token;
 pub struct Event(RawEvent);
 
 impl Event {
-    /// Makes an event as if a source had reported it; for tests and simulations.
+    /// Makes an event as if a source had reported it, for tests and simulations.
     #[must_use]
     pub const fn new(token: Token, readiness: Readiness) -> Event {
         Event::with_details(token, readiness, 0)
@@ -82,7 +83,7 @@ impl Event {
         self.0.readiness()
     }
 
-    /// True if reading, receiving or accepting is worth a try. Also true, on most systems, when the
+    /// True if reading, receiving or accepting is worth a try. On most systems also true when the
     /// read end is closed.
     #[inline]
     #[must_use]
@@ -90,15 +91,15 @@ impl Event {
         self.readiness().contains(Readiness::READABLE)
     }
 
-    /// True if writing or sending is worth a try, or a connection attempt has ended.
+    /// True if writing or sending is worth a try, or if a connection attempt has ended.
     #[inline]
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.readiness().contains(Readiness::WRITABLE)
     }
 
-    /// True if the source is in an error state; `take_error` or the next operation tells which. A
-    /// hint.
+    /// True if the source has an error; `take_error` or the next operation tells which. A hint: it
+    /// need not be set.
     #[inline]
     #[must_use]
     pub fn is_error(&self) -> bool {
@@ -106,16 +107,15 @@ impl Event {
     }
 
     /// True if no more data will arrive: the peer shut down writing or is gone, or this side shut
-    /// down reading. What arrived before can still be read. No false positives; no promise that it
-    /// is ever set.
+    /// down reading. What arrived before can still be read. Never wrongly set, but need not be set.
     #[inline]
     #[must_use]
     pub fn is_read_closed(&self) -> bool {
         self.readiness().contains(Readiness::READ_CLOSED)
     }
 
-    /// True if nothing more can be written: both ends are shut down, or the source failed. No false
-    /// positives; no promise that it is ever set.
+    /// True if nothing more can be written: both ends are shut down, or the source failed. Never
+    /// wrongly set, but need not be set.
     #[inline]
     #[must_use]
     pub fn is_write_closed(&self) -> bool {
@@ -178,9 +178,9 @@ impl fmt::Debug for Event {
 }
 
 /// Where [`Poll::poll`](crate::Poll::poll) puts its answers, at most [`capacity`](Events::capacity)
-/// a call.
+/// per call.
 ///
-/// Allocated once and used again; polling never makes it grow.
+/// Allocate it once and use it for every call; polling never makes it grow.
 ///
 /// # Examples
 ///
@@ -209,8 +209,8 @@ impl Events {
     /// No system is asked for more at a time: it could not say how many there were.
     const MOST: usize = 1 << 26;
 
-    /// Makes an empty list for at most `capacity` events, of which 67,108,864 (2²⁶) are the most
-    /// there can be. With 0, [`Poll::poll`](crate::Poll::poll) answers
+    /// Makes an empty list for at most `capacity` events. More than 67,108,864 (2²⁶) count as that
+    /// many. With 0, [`Poll::poll`](crate::Poll::poll) returns
     /// [`InvalidInput`](std::io::ErrorKind::InvalidInput).
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Events {
@@ -221,8 +221,8 @@ impl Events {
         }
     }
 
-    /// The most events that one call of `poll` reports: the number given to
-    /// [`with_capacity`](Events::with_capacity).
+    /// The most events that one call of `poll` reports: what
+    /// [`with_capacity`](Events::with_capacity) was given, up to its limit.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -248,7 +248,7 @@ impl Events {
         Iter(self.list.iter())
     }
 
-    /// Removes all events. `poll` does it by itself.
+    /// Removes all events. `poll` does so by itself.
     pub fn clear(&mut self) {
         self.list.clear();
     }
@@ -265,7 +265,7 @@ impl Events {
     }
 }
 
-/// The events of the list, with room for no more; for tests and simulations.
+/// Holds the given events, with room for no more; for tests and simulations.
 impl FromIterator<Event> for Events {
     fn from_iter<I: IntoIterator<Item = Event>>(events: I) -> Events {
         let list = Vec::from_iter(events);
@@ -301,7 +301,22 @@ impl fmt::Debug for Events {
     }
 }
 
-/// Iterator over [`Events`]; made by [`Events::iter`]. It knows its exact length, also half-way.
+/// Iterator over [`Events`], made by [`Events::iter`]. It knows how many events are left, and goes
+/// both ways.
+///
+/// # Examples
+///
+/// ```
+/// use litio::Token;
+/// use litio::event::{Event, Events, Readiness};
+///
+/// let events: Events =
+///     (0..3).map(|number| Event::new(Token(number), Readiness::READABLE)).collect();
+/// let mut iter = events.iter();
+/// assert_eq!(iter.next().map(Event::token), Some(Token(0)));
+/// assert_eq!(iter.len(), 2);
+/// assert_eq!(iter.next_back().map(Event::token), Some(Token(2)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(slice::Iter<'a, Event>);
 

@@ -1,9 +1,9 @@
-//! The guide: how to use Litio well, a chapter for each matter.
+//! The guide: how to use Litio well, one topic per chapter.
 //!
 //! A program registers *sources* (sockets, pipes, its own) under *tokens*, waits in
 //! [`Poll::poll`](crate::Poll::poll), and is told by *events* which of them are worth a try. It
-//! tries until the operation answers [`WouldBlock`](std::io::ErrorKind::WouldBlock), and waits
-//! again. There is no more to it than that, but each of these words has its small print:
+//! tries until the operation returns [`WouldBlock`](std::io::ErrorKind::WouldBlock), and waits
+//! again. There is no more to it than that, but each of these words has its fine print:
 //!
 //! 1. [Draining](draining): why to go on until `WouldBlock`, how to write, how to accept, how to
 //!    stay fair.
@@ -15,7 +15,7 @@
 //! 7. [Closing](closing) and deregistering.
 //! 8. [Sources of your own](own_sources).
 //! 9. [Several threads](threads).
-//! 10. [Short reads](short_reads): how to spare the call that only says `WouldBlock`.
+//! 10. [Short reads](short_reads): how to skip the call that only returns `WouldBlock`.
 //! 11. [Datagrams](datagrams): many UDP datagrams per call, and when it pays.
 //! 12. [Scaling out](scaling_out): when one thread, or one machine, is no longer enough.
 //! 13. [Diagnostics](diagnostics): counters, and a checker that finds the classic mistakes.
@@ -28,17 +28,17 @@
 //! The four rules to remember:
 //!
 //! - After an event, **repeat the operation until `WouldBlock`**.
-//! - **Expect `WouldBlock`** even then: events may be spurious.
+//! - **Expect `WouldBlock`** even on the first try: events may be spurious.
 //! - **Call `poll` again** when it returns `Interrupted`.
 //! - **Deregister** what you do not close, and what has duplicates.
 
-/// Draining: after an event, repeat the operation until it answers `WouldBlock`.
+/// Draining: after an event, repeat the operation until it returns `WouldBlock`.
 ///
 /// By default a registration is *edge-triggered*: an event says that the source became ready, not
-/// that it still is. After an event the same readiness may stay unreported until an operation
+/// that it still is. After an event, the same readiness may stay unreported until an operation has
 /// returned [`WouldBlock`](std::io::ErrorKind::WouldBlock). On some systems new data makes a new
-/// event before that, on others not. A program that stops early works on the one and stalls on the
-/// other.
+/// event before that; on others it does not. A program that stops early works on the former and
+/// stalls on the latter.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -74,10 +74,10 @@
 /// # }
 /// ```
 ///
-/// # Each direction for itself
+/// # Each direction on its own
 ///
-/// A read that would block arms the readable direction again, a write the writable one, and neither
-/// touches the other: a socket with room to write does not report so each time that reading has
+/// A read that would block re-arms the readable direction, a write the writable one, and neither
+/// touches the other: a socket with room to write is not reported as writable each time a read has
 /// drained it.
 ///
 /// # Writing
@@ -88,7 +88,7 @@
 /// ```
 /// use std::io::{self, ErrorKind, Write};
 ///
-/// /// Writes what it can of `unsent`. If something is left (false), an event says when to go on.
+/// /// Writes as much of `unsent` as it can. If some is left (false), an event says when to go on.
 /// fn flush(stream: &mut impl Write, unsent: &mut Vec<u8>) -> io::Result<bool> {
 ///     while !unsent.is_empty() {
 ///         match stream.write(unsent) {
@@ -103,27 +103,27 @@
 /// # assert!(flush(&mut Vec::new(), &mut unsent).unwrap() && unsent.is_empty());
 /// ```
 ///
-/// `write_all` and `read_exact` do not fit: when they meet `WouldBlock` they do not tell how far
-/// they came. (`read_to_end` keeps what it has read.) It is no waste to register for both
-/// directions from the start: writable is reported when it comes about, not over and over.
+/// `write_all` and `read_exact` are no use here: when they meet `WouldBlock`, they do not tell how
+/// far they got. (`read_to_end` keeps what it has read.) Registering for both directions from the
+/// start wastes nothing: writable is reported when it comes about, not over and over.
 ///
 /// While a peer does not read, stop reading from it too, or limit what you keep for it. Otherwise
-/// it decides how much memory you use.
+/// the peer decides how much memory you use.
 ///
 /// # Accepting
 ///
 /// One event may stand for many connections, so `accept` is repeated like any other operation. Its
-/// errors are often about one connection only: after `ConnectionAborted` take the next. When
-/// descriptors have run out (`EMFILE`), those who wait go on waiting, and no event is promised for
-/// them: once a descriptor is free again, call `accept` again, or
+/// errors often concern a single connection: after `ConnectionAborted`, take the next one. When
+/// descriptors have run out (`EMFILE`), the waiting connections go on waiting, and no event is
+/// promised for them: once a descriptor is free again, call `accept` again, or
 /// [reregister](crate::Registry::reregister) the listener to be told of them.
 ///
 /// # Staying fair
 ///
-/// A peer that sends as fast as you read keeps such a loop busy for ever, and all the others
-/// waiting. If that matters, stop after so many rounds and *reregister*: what is ready is then
-/// reported again, behind the others' events. It costs one system call; [level
-/// triggering](trigger_modes) does without.
+/// A peer that sends as fast as you read keeps such a loop busy for ever, and keeps everybody else
+/// waiting. If that matters, stop after a number of rounds and *reregister*: what is ready is then
+/// reported again, after the others' events. It costs one system call; [level
+/// triggering](trigger_modes) needs none.
 ///
 /// ```
 /// # use litio::net::UdpSocket;
@@ -161,40 +161,41 @@ pub mod draining {}
 
 /// Spurious events: an event is a reason to try, not a promise.
 ///
-/// An event may come although the operation then answers `WouldBlock`: another thread was faster,
-/// the kernel dropped a datagram with a wrong checksum, an earlier operation has taken everything
-/// already. No event is ever lost, but one too many is allowed. So:
+/// An operation may return `WouldBlock` in spite of an event: another thread was faster, the kernel
+/// dropped a datagram with a wrong checksum, an earlier operation has already taken everything. No
+/// event is ever lost, but one too many is allowed. So:
 ///
-/// - `WouldBlock` after an event is no error. Wait for the next.
-/// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at the
-///   emptiness of `events`; or call [`poll_until`](crate::Poll::poll_until), which does so itself.
-/// - What [`Event`](crate::event::Event) tells beyond readable and writable are hints.
+/// - `WouldBlock` after an event is not a failure. Wait for the next event.
+/// - `poll` may, rarely, return before its timeout without any event. Look at the clock, not at
+///   whether `events` is empty; or call [`poll_until`](crate::Poll::poll_until), which looks at the
+///   clock for you.
+/// - Beyond readable and writable, what an [`Event`](crate::event::Event) says is a hint.
 ///   [`is_read_closed`](crate::event::Event::is_read_closed) and
 ///   [`is_write_closed`](crate::event::Event::is_write_closed) are never wrong when set, but need
-///   not be set; the truth is that `read` returns `Ok(0)`, or that `write` fails.
+///   not be set; the proof is that `read` returns `Ok(0)`, or that `write` fails.
 /// - A source may have one event with two directions or two events with one each, as the system
 ///   likes. Look at the source, not at the number of its events.
 ///
 /// # Events that come too late
 ///
-/// [`Events`](crate::Events) is a copy of what was the case when `poll` returned. If you deal with
-/// an event by closing another source, that one's event may still follow in the same batch. Should
-/// its token have been given to a new source meanwhile, the event seems to be the newcomer's. That
-/// does no harm if you follow the first rule; if you keep something dangerous behind a token, such
-/// as an index that must be valid, give tokens out only once:
+/// [`Events`](crate::Events) is a copy of how things stood when `poll` returned. If you handle an
+/// event by closing another source, that source's event may still follow in the same batch. If its
+/// token has been given to a new source in the meantime, the event seems to be the newcomer's. That
+/// does no harm if you follow the first rule; but if something dangerous depends on a token, such
+/// as an index that must be valid, never use a token twice:
 ///
 /// ```
 /// use litio::Token;
 /// use std::collections::HashMap;
 ///
-/// let mut tokens = (0..).map(Token); // no token comes twice
+/// let mut tokens = (0..).map(Token); // no token is used twice
 /// let mut connections = HashMap::new();
 ///
 /// let token = tokens.next().unwrap();
 /// connections.insert(token, "a connection");
 /// connections.remove(&token);
 ///
-/// // A late event: there is nobody by that token, and nobody new either.
+/// // A late event: nothing has that token any more, and nothing new has it either.
 /// assert!(connections.get_mut(&token).is_none());
 /// assert_ne!(tokens.next().unwrap(), token);
 /// ```
@@ -205,13 +206,13 @@ pub mod spurious_events {}
 
 /// Connecting: start, wait, ask how it went.
 ///
-/// [`TcpStream::connect`](crate::net::TcpStream::connect) only begins. Register the stream with
-/// `WRITABLE`, wait for an event, and ask in this order:
+/// [`TcpStream::connect`](crate::net::TcpStream::connect) only starts to connect. Register the
+/// stream with `WRITABLE`, wait for an event, and ask in this order:
 ///
-/// 1. [`take_error`](crate::net::TcpStream::take_error): `Some` means that it failed, and how.
-/// 2. [`peer_addr`](crate::net::TcpStream::peer_addr): `Ok` means connected; `NotConnected` that
-///    the event was spurious. Wait for the next: asking has armed the source again where that is
-///    needed.
+/// 1. [`take_error`](crate::net::TcpStream::take_error): `Some` means that it failed, and says how.
+/// 2. [`peer_addr`](crate::net::TcpStream::peer_addr): `Ok` means that it is connected,
+///    `NotConnected` that the event was spurious. Wait for the next one: asking has re-armed the
+///    source where that is needed.
 ///
 /// ```
 /// use litio::net::{TcpListener, TcpStream};
@@ -250,7 +251,7 @@ pub mod spurious_events {}
 /// let stream = connect(&mut poll, stream, Duration::from_secs(5))?;
 /// assert_eq!(stream.peer_addr()?, listener.local_addr()?);
 ///
-/// // Nobody listens here any more: `connect` itself tells that, or an event, as the system likes.
+/// // Nobody listens here any more. `connect` itself says so, or an event, as the system likes.
 /// let address = listener.local_addr()?;
 /// drop((listener, stream));
 /// let refused = TcpStream::connect(address)
@@ -260,8 +261,8 @@ pub mod spurious_events {}
 /// # }
 /// ```
 ///
-/// Unix sockets are connected at once, or not at all: `UnixStream::connect` may answer `WouldBlock`
-/// when the listener's queue is full, and there is no stream then. Try again later.
+/// Unix sockets are connected at once or not at all: `UnixStream::connect` may return `WouldBlock`
+/// when the listener's queue is full, and then there is no stream. Try again later.
 pub mod connecting {}
 
 /// Waking: make a poller return because of something that is not I/O.
@@ -270,9 +271,9 @@ pub mod connecting {}
 /// event under the waker's token. A `Poll` may have many wakers, each with a token of its own: one
 /// for a queue, one for shutting down, one for a signal.
 ///
-/// Wakes *coalesce*: any number of them before the poller gets there make one event. So a waker
-/// says "look", not how often. Put what there is to say elsewhere, **before** you wake, and take
-/// all of it when you see the event:
+/// Wakes *coalesce*: any number of them, before the poller gets to them, make one event. So a waker
+/// says "look", not "how often". Put the message somewhere else **before** you wake, and take
+/// everything that is there when you see the event:
 ///
 /// ```
 /// use litio::{Events, Poll, Token, Waker};
@@ -312,7 +313,7 @@ pub mod connecting {}
 /// while !quitting {
 ///     poll.poll(&mut events, None)?;
 ///     quitting = events.iter().any(|event| event.token() == QUIT);
-///     received.extend(queue.try_iter()); // all there is, whatever the number of wakes
+///     received.extend(queue.try_iter()); // all there is, however many wakes there were
 /// }
 /// received.sort();
 /// assert_eq!(received, [0, 1, 2, 3]);
@@ -321,19 +322,19 @@ pub mod connecting {}
 /// # }
 /// ```
 ///
-/// A wake counts while its waker lives: dropping the waker frees its place and takes back what was
-/// not yet delivered. Share it in an [`Arc`](std::sync::Arc). It may outlive the `Poll`, and does
-/// nothing then.
+/// A wake counts while its waker lives: dropping the waker frees its place and takes back a wake
+/// that has not been delivered yet. Share it in an [`Arc`](std::sync::Arc). It may outlive the
+/// `Poll`, and then does nothing.
 ///
 /// # Cost
 ///
-/// To a poller that is busy, or has been woken already, a wake costs a few nanoseconds and no
-/// system call; to one that sleeps, one system call. It is not necessary to find out first whether
-/// the poller sleeps.
+/// Waking a poller that is busy, or that has been woken already, costs a few nanoseconds and no
+/// system call; waking one that is asleep costs one system call. There is no need to find out first
+/// whether the poller is asleep.
 ///
 /// Where a `Poll` is a descriptor (epoll, kqueue, event ports), it can be watched by another
 /// poller, which sees wakes too. Once its descriptor has been asked for, the first wake of each
-/// batch makes the system call always.
+/// batch always makes the system call.
 ///
 /// # Signal handlers
 ///
@@ -366,7 +367,7 @@ pub mod connecting {}
 /// let mut events = Events::with_capacity(8);
 /// loop {
 ///     match poll.poll(&mut events, None) {
-///         // The signal itself. The event comes with this or with the next call.
+///         // The signal itself. The event comes with the next call.
 ///         Err(err) if err.kind() == ErrorKind::Interrupted => continue,
 ///         result => result?,
 ///     }
@@ -384,22 +385,21 @@ pub mod waking {}
 ///
 /// | | an event comes | and the next |
 /// |---|---|---|
-/// | edge (default) | when the source becomes ready | promised after `WouldBlock`, `reregister` |
+/// | edge (default) | when the source becomes ready | is promised after `WouldBlock` or `reregister` |
 /// | `.level()` | from every `poll` while the source is ready | from the next `poll` |
 /// | `.oneshot()` | once, whatever the direction | only after `reregister` |
 ///
-/// The mode is part of the [`Interest`](crate::Interest), so every source takes it, your own
+/// The mode is part of the [`Interest`](crate::Interest), so every source accepts it, your own
 /// included: see [`Interest::level`](crate::Interest::level) and
-/// [`Interest::oneshot`](crate::Interest::oneshot). `|` takes the stronger of two: one-shot before
-/// level before edge.
+/// [`Interest::oneshot`](crate::Interest::oneshot). `|` takes the stronger of two modes: one-shot
+/// over level over edge.
 ///
-/// **Edge** costs least: a source that is drained needs no further system call to be heard of
-/// again.
+/// **Edge** costs least: once drained, a source needs no further system call to be reported again.
 ///
 /// **Level** is for when you do not want to drain: one message per event for fairness, a reader
 /// that must leave data for somebody else, a descriptor that has to stay blocking. Do not ask for
-/// `WRITABLE` in this mode while you have nothing to write: a socket is writable nearly always, and
-/// `poll` will not sleep.
+/// `WRITABLE` in this mode while you have nothing to write: a socket is writable nearly all the
+/// time, and `poll` will not sleep.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -415,17 +415,17 @@ pub mod waking {}
 /// }
 ///
 /// for datagram in [b"one", b"two"] {
-///     poll.poll(&mut events, None)?; // says so each time
+///     poll.poll(&mut events, None)?; // reports it each time
 ///     let mut buffer = [0; 3];
-///     socket.recv(&mut buffer)?; // one is enough
+///     socket.recv(&mut buffer)?; // one receive is enough
 ///     assert_eq!(&buffer, datagram);
 /// }
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// **One-shot** is for handing the source to somebody else who gives it back with `reregister`: a
-/// pool of workers, say, none of whom must meet another at the same connection.
+/// **One-shot** is for handing the source to somebody else who gives it back with `reregister`: to
+/// a pool of workers, say, no two of which may be at the same connection.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -455,15 +455,15 @@ pub mod waking {}
 /// ```
 pub mod trigger_modes {}
 
-/// Errors: which are none, and where the others come from.
+/// Errors: which are not failures, and where the others come from.
 ///
 /// # From `poll`
 ///
 /// `Interrupted` means that a signal arrived. Call again; with
 /// [`poll_until`](crate::Poll::poll_until) the deadline stays what it was, with
-/// [`poll`](crate::Poll::poll) the timeout begins anew. This is not only for programs with signal
-/// handlers: on Linux, stopping a program and letting it go on is enough. `events` is empty
-/// whenever `poll` returns an error: what is there to report is reported first.
+/// [`poll`](crate::Poll::poll) the timeout starts over. Programs without signal handlers need this
+/// too: on Linux, stopping a program and continuing it is enough. Whenever `poll` returns an error,
+/// `events` is empty: anything there is to report is reported first.
 ///
 /// ```
 /// use litio::{Events, Poll};
@@ -483,44 +483,43 @@ pub mod trigger_modes {}
 /// # wait(&mut poll, &mut Events::with_capacity(1), deadline).unwrap();
 /// ```
 ///
-/// `InvalidInput` means that `events` has capacity 0. Anything else is the system's and means
+/// `InvalidInput` means that `events` has capacity 0. Anything else comes from the system and means
 /// trouble.
 ///
 /// # From operations
 ///
 /// - `WouldBlock`: not now. Wait for an event.
-/// - `Interrupted`: hardly ever from an operation that does not wait. Repeat it.
-/// - Everything else is what became of the source. [`is_error`](crate::event::Event::is_error) is
-///   only a hint that the next operation, or `take_error`, will say so; on some systems it does not
-///   come. A program that tries the operation at every event learns of all errors without looking
-///   at it.
+/// - `Interrupted`: hardly ever, from an operation that does not wait. Repeat it.
+/// - Everything else is about the source. [`is_error`](crate::event::Event::is_error) is only a
+///   hint that the next operation, or `take_error`, will say so; on some systems it is never set. A
+///   program that tries the operation at every event learns of all errors without looking at it.
 /// - A datagram socket may report what happened to an *earlier* datagram, for example
-///   `ConnectionRefused` because a peer is gone. It goes on working for all the others.
+///   `ConnectionRefused` because a peer is gone. It goes on working for all other peers.
 ///
 /// # From registering
 ///
 /// | | means |
 /// |---|---|
-/// | `AlreadyExists` | the source is registered. Use `reregister`, or deregister it first |
-/// | `NotFound` | it is not registered, or not with this `Poll` |
+/// | `AlreadyExists` | the source is registered already. Use `reregister`, or deregister it first |
+/// | `NotFound` | the source is not registered, or not with this `Poll` |
 /// | `Unsupported` | this system cannot detect a direction that was asked for, such as `PRIORITY` |
-/// | as the system gave it | for example `EPERM` from epoll for a regular file |
+/// | the system's own | for example `EPERM` from epoll for a regular file |
 ///
-/// A `register` that fails leaves no trace: correct the cause and try again. In release builds
-/// kqueue cannot tell a double registration, and replaces the first.
+/// A `register` that fails leaves no trace: remove the cause and try again. In release builds
+/// kqueue does not notice a double registration, and replaces the first.
 ///
-/// The code of the system is kept: [`raw_os_error`](std::io::Error::raw_os_error).
+/// The system's error code is kept: [`raw_os_error`](std::io::Error::raw_os_error).
 pub mod errors {}
 
 /// Closing and deregistering: what happens to a source at the end.
 ///
-/// **Dropping** one of Litio's sources while it is registered is fine: it deregisters and closes.
-/// The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a forked
-/// process): epoll forgets it only when the last duplicate is closed, and reports it until then.
-/// Deregister it first.
+/// **Dropping** one of Litio's sources while it is registered is fine: that deregisters and closes
+/// it. The exception is a source whose descriptor has duplicates (`dup`, `try_clone_to_owned`, a
+/// forked process): epoll forgets it only when the last duplicate is closed, and reports it until
+/// then. Deregister it first.
 ///
-/// **Deregister** as well what goes on living outside the loop: a stream that is handed to blocking
-/// code, or to another `Poll`. It stays non-blocking.
+/// **Deregister**, too, what lives on outside the loop: a stream that is handed to blocking code,
+/// or to another `Poll`. It stays non-blocking.
 ///
 /// ```
 /// use litio::net::TcpStream;
@@ -539,28 +538,28 @@ pub mod errors {}
 /// ```
 ///
 /// **Dropping the `Poll`** leaves its sources open and usable; nothing reports them any more. A
-/// source that is to go to another `Poll` is deregistered first, or later with a clone of the
-/// [`Registry`](crate::Registry).
+/// source that is to go to another `Poll` must be deregistered first: before the `Poll` is dropped,
+/// or afterwards with a clone of the [`Registry`](crate::Registry).
 ///
-/// **After `fork`**, the child uses nothing of a `Poll` that it has from its parent, nor of its
-/// wakers and registered sources. On epoll both would share one event queue: what the child polls
-/// or deregisters, the parent has lost. To drop it all, or to execute another program, disturbs
-/// nothing.
+/// **After `fork`**, the child must not use a `Poll` that it inherited from its parent, nor that
+/// `Poll`'s wakers and registered sources. On epoll both would share one event queue: what the
+/// child polls or deregisters is lost to the parent. Dropping it all, or executing another program,
+/// disturbs nothing.
 ///
 /// # The end of a stream
 ///
-/// The peer has finished when `read` returns `Ok(0)`: after all that it sent, so read on until then
-/// even if the event says [`is_read_closed`](crate::event::Event::is_read_closed). It may still be
-/// reading what *you* write.
+/// The peer has finished when `read` returns `Ok(0)`. That comes after all that it sent, so read on
+/// until then, even if the event says [`is_read_closed`](crate::event::Event::is_read_closed). The
+/// peer may still be reading what *you* write.
 ///
 /// To finish politely yourself: write everything, `shutdown(Shutdown::Write)`, read until `Ok(0)`,
-/// drop. Whoever drops a stream with unread data in it has TCP reset the connection, and the peer
+/// drop. If you drop a stream that has unread data in it, TCP resets the connection, and the peer
 /// may lose what was on its way.
 ///
 /// # What comes after deregistering
 ///
-/// No `poll` that begins after `deregister` has returned reports the token. Events that are in an
-/// [`Events`](crate::Events) already stay there: see [late
+/// No `poll` that begins after `deregister` has returned reports the token. Events that are already
+/// in an [`Events`](crate::Events) stay there: see [late
 /// events](spurious_events#events-that-come-too-late).
 pub mod closing {}
 
@@ -568,8 +567,8 @@ pub mod closing {}
 ///
 /// # A type that holds a source
 ///
-/// A type that holds a source is one when it passes on the three methods of
-/// [`Source`](crate::event::Source). The trigger mode goes along in the interest.
+/// A type that holds a source becomes one itself by forwarding the three methods of
+/// [`Source`](crate::event::Source). The trigger mode travels in the interest.
 ///
 /// ```
 /// use litio::event::Source;
@@ -612,7 +611,7 @@ pub mod closing {}
 /// What Litio has no type for goes into an [`IoSource`](crate::IoSource): a timerfd, inotify, a
 /// netlink socket, a terminal, a socket of another library. It must be non-blocking. Do its I/O
 /// through [`do_io`](crate::IoSource::do_io) and name the direction in which it can block: where
-/// the system has no edges of its own, that is how Litio learns to watch again.
+/// the system has no edges of its own, that is how Litio learns when to re-arm.
 ///
 /// ```
 /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
@@ -643,37 +642,38 @@ pub mod closing {}
 /// # #[cfg(not(unix))] fn main() {}
 /// ```
 ///
-/// There is no `Deref`: I/O past the source would go unseen. What cannot block (addresses, options)
-/// is free to use [`get`](crate::IoSource::get).
+/// There is no `Deref`: I/O that bypasses the source would go unseen. What cannot block (addresses,
+/// options) may go through [`get`](crate::IoSource::get).
 ///
-/// Operations that Litio's own types lack, `recvmsg` say, go through their `try_io_for` in the same
-/// way. Mio's `try_io` is there too; it does not know the direction and arms all of them, so that
-/// it may cause an event too many.
+/// Operations that Litio's own types lack, such as `recvmsg`, go through their `try_io_for` in the
+/// same way. Mio's `try_io` is there too; it does not know the direction and re-arms all of them,
+/// so it may cause a spurious event.
 ///
 /// # A borrowed descriptor
 ///
-/// `unix::SourceFd` registers a descriptor that belongs to somebody else. Litio sees nothing of its
-/// I/O then. On epoll and kqueue that makes no difference. On the other systems it behaves as if
-/// level-triggered, with limits: what has been reported and is still there is reported again after
-/// 1 ms, and less and less often if it never ceases, down to every 64 ms. No readiness is lost, but
-/// `IoSource` is quicker and costs less.
+/// `unix::SourceFd` registers a descriptor that belongs to somebody else. Litio then sees nothing
+/// of its I/O. On epoll and kqueue that makes no difference. On the other systems it behaves as if
+/// level-triggered, with limits: what has been reported and is still ready is reported again after
+/// 1 ms, and then less and less often as long as that lasts, down to every 64 ms. No readiness is
+/// lost, but `IoSource` is quicker and costs less.
 ///
 /// # Something without a descriptor
 ///
-/// A source need not be known to the system. A queue, say, makes a [`Waker`](crate::Waker) in
-/// `register`, with the token it is given, and wakes when it has something.
-/// `examples/custom_source` has such a channel, and a timer of the Linux kernel.
+/// A source need not be known to the system. A queue, for instance, makes a
+/// [`Waker`](crate::Waker) in `register`, with the token it is given, and wakes when there is
+/// something in it. `examples/custom_source` has such a channel, and a timer of the Linux kernel.
 pub mod own_sources {}
 
 /// Several threads: who may do what at the same time.
 ///
 /// - **One thread polls** a `Poll`: `poll` takes `&mut self`.
-/// - **Any thread registers**, with a clone of the [`Registry`](crate::Registry), also while the
-///   poller sleeps. It takes effect at once.
+/// - **Any thread registers**, with a clone of the [`Registry`](crate::Registry), even while the
+///   poller is asleep. It takes effect at once.
 /// - **Any thread wakes** ([Waking](waking)).
-/// - **Any thread does I/O.** All of Litio's sources are `Send` and `Sync`, their operations take
-///   `&self` (streams are read and written as `&TcpStream`, like std's). If two threads read from
-///   the same stream, each byte goes to one of them, and who gets the `WouldBlock` does not matter.
+/// - **Any thread does I/O.** All of Litio's sources are `Send` and `Sync`, and their operations
+///   take `&self` (streams are read and written as `&TcpStream`, like std's). If two threads read
+///   from the same stream, each byte goes to one of them, and it does not matter which of them gets
+///   the `WouldBlock`.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -686,7 +686,7 @@ pub mod own_sources {}
 /// let other = thread::spawn(move || {
 ///     let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
 ///     registry.register(&mut socket, Token(7), Interest::WRITABLE)?;
-///     Ok::<_, std::io::Error>(socket) // dropping it would take it away again
+///     Ok::<_, std::io::Error>(socket) // dropping it would deregister it
 /// });
 ///
 /// let mut events = Events::with_capacity(8);
@@ -701,38 +701,38 @@ pub mod own_sources {}
 ///
 /// # Using all processors
 ///
-/// Give each thread a `Poll` of its own, and each connection to one of the threads: nothing is
-/// shared then, and nobody waits for anybody. One thread accepts and hands the streams out, through
-/// a queue and a waker for each of the others. Or each thread has a listener of its own on the same
-/// address with `SO_REUSEPORT` (through the crate socket2), and the kernel hands out.
-/// `examples/thread_per_core.rs` does the former.
+/// Give each thread a `Poll` of its own, and each connection to one of the threads: then nothing is
+/// shared, and nobody waits for anybody. One thread accepts and hands out the streams, through a
+/// queue and a waker for each of the others. Or each thread has its own listener on the same
+/// address, with `SO_REUSEPORT` (through the crate socket2), and the kernel hands out the
+/// connections. `examples/thread_per_core.rs` does the former.
 ///
-/// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do;
+/// If it is the work that takes long and not the I/O, one `Poll` and a pool of workers will do; the
 /// workers answer through a queue and a waker. [One-shot](trigger_modes) registrations keep two of
-/// them from meeting at the same source.
+/// them away from the same source.
 pub mod threads {}
 
-/// Short reads: when the call that only answers `WouldBlock` can be spared.
+/// Short reads: when the call that only returns `WouldBlock` can be skipped.
 ///
-/// A loop that reads until `WouldBlock` makes one call more than there is data. Mostly the call
-/// before has already told: it got fewer bytes than it asked for. On every platform, a read of `0 <
-/// n < asked` bytes from a [`TcpStream`](crate::net::TcpStream), a `UnixStream` or a pipe counts as
-/// a `WouldBlock`: the next byte that arrives makes an event. (For a vectored read, `asked` is the
-/// sum of the buffers.) The same goes for a short write and the next room. The types say so:
-/// `SHORT_READ_DRAINS`.
+/// A loop that reads until `WouldBlock` makes one call more than the data needs. Usually the call
+/// before has already shown that nothing is left: it got fewer bytes than it asked for. On every
+/// platform, a read of `0 < n < asked` bytes from a [`TcpStream`](crate::net::TcpStream), a
+/// `UnixStream` or a pipe counts as a `WouldBlock`: the next byte that arrives makes an event. (For
+/// a vectored read, `asked` is the sum of the buffers.) The same holds for a short write and the
+/// next room. The types say so: `SHORT_READ_DRAINS`, `SHORT_WRITE_FILLS`.
 ///
 /// **It is not safe to stop** after a short read
 ///
 /// - if the last event had [`is_read_closed`](crate::event::Event::is_read_closed),
 ///   [`is_write_closed`](crate::event::Event::is_write_closed) or
-///   [`is_error`](crate::event::Event::is_error). Data and end that arrived together are one edge:
-///   after the data, nothing will announce the end;
-/// - if the peer sends urgent data, passes descriptors, or writes into a pipe in packet mode
+///   [`is_error`](crate::event::Event::is_error). Data and the end of the stream that arrived
+///   together are one edge: after the data, nothing will announce the end;
+/// - if the peer sends urgent data, passes descriptors, or writes to a pipe in packet mode
 ///   (`O_DIRECT`): these end a read early while there is more.
 ///
-/// **It does not apply** to `Ok(0)`, to `peek`, to datagrams and `SOCK_SEQPACKET`, to `accept`, to
-/// `recvmsg` and whatever else runs in `try_io`, to terminals, nor to anything registered through
-/// `SourceFd`. In all these cases go on until `WouldBlock`.
+/// **The rule does not apply** to `Ok(0)`, to `peek`, to datagrams and `SOCK_SEQPACKET`, to
+/// `accept`, to `recvmsg` and anything else that runs in `try_io`, to terminals, or to anything
+/// registered through `SourceFd`. In all these cases go on until `WouldBlock`.
 ///
 /// ```
 /// use litio::event::Event;
@@ -741,7 +741,7 @@ pub mod threads {}
 /// # use litio::{Events, Interest, Poll, Token};
 /// use std::io::{self, ErrorKind, Read};
 ///
-/// /// Reads what there is, with one call if that is enough. True at the end of the stream.
+/// /// Reads what there is, in one call if that is enough. True at the end of the stream.
 /// fn drain(mut stream: &TcpStream, event: &Event, received: &mut Vec<u8>) -> io::Result<bool> {
 ///     let may_stop = TcpStream::SHORT_READ_DRAINS
 ///         && !(event.is_read_closed() || event.is_write_closed() || event.is_error());
@@ -792,43 +792,44 @@ pub mod short_reads {}
 
 /// Datagrams: many per call, and when it pays.
 ///
-/// With UDP it is not the system call that costs but the way through the network stack, which each
-/// datagram makes alone. `sendmmsg` and `recvmmsg` therefore gain little. Datagrams that go the way
-/// together gain a lot: a *run* of datagrams of one length to one place, handed over in one piece
-/// and cut at the end of the way, or not at all if the receiver on the same machine coalesces.
-/// [`net::datagrams`](crate::net::datagrams) does this, where the system can, with the same program
-/// everywhere.
+/// What costs in UDP is not so much the system call as the way through the network stack, which
+/// each datagram travels alone. `sendmmsg` and `recvmmsg` therefore gain little. Datagrams that
+/// travel together gain a lot: a *run* of datagrams of one length to one place, handed over in one
+/// piece and cut at the end of the way, or not at all if the receiver is on the same machine and
+/// coalesces. [`net::datagrams`](crate::net::datagrams) does this where the system can, and the
+/// program is the same everywhere.
 ///
-/// What a datagram of 64 bytes costs on its way over loopback, sent and received, against one call
-/// of `send` and one of `recv` for it (Linux 6.18; `bench/` measures it anew):
+/// What a datagram of 64 bytes costs over loopback, sent and received, as a ratio to one `send` and
+/// one `recv` per datagram (Linux 6.18; from `bench/results/results.md`, which `bench/` measures
+/// again):
 ///
 /// | datagrams in a run | 1 | 2 | 4 | 8 | 16 | 32 | 64 |
 /// |---|---|---|---|---|---|---|---|
-/// | sent in runs | 1.3 | 1.0 | 0.56 | 0.43 | 0.35 | 0.29 | 0.30 |
-/// | and received in runs | 1.3 | 0.68 | 0.32 | 0.17 | 0.09 | 0.04 | 0.02 |
+/// | sent in runs | 1.35 | 0.94 | 0.59 | 0.42 | 0.33 | 0.29 | 0.28 |
+/// | sent and received in runs | 1.26 | 0.67 | 0.33 | 0.17 | 0.09 | 0.04 | 0.02 |
 ///
-/// And in runs of 64, by the means that serve; Litio adds at most 2 % to what the same system calls
-/// cost, made by hand:
+/// The same in runs of 64, by the mechanism that is used; Litio adds at most 3 % to the cost of the
+/// same system calls made by hand:
 ///
-/// | | `sendmmsg`, `recvmmsg` | sent in runs | and received in runs |
+/// | | `sendmmsg`, `recvmmsg` | sent in runs | sent and received in runs |
 /// |---|---|---|---|
-/// | 64 bytes | 0.83 | 0.29 | 0.02 |
-/// | 1,200 bytes | 0.96 | 0.35 | 0.06 |
+/// | 64 bytes | 0.83 | 0.28 | 0.02 |
+/// | 1,200 bytes | 0.84 | 0.31 | 0.06 |
 ///
 /// **It pays** when there is something to put in runs, best from 16 datagrams on: a QUIC or RTP
-/// sender with a window to fill, a tunnel, a log shipper, a server that answers in many parts. Make
-/// runs as long as latency allows;
-/// [`Batch::max_segments`](crate::net::datagrams::Batch::max_segments) in a piece is best, more
-/// does no harm.
+/// sender with a window to fill, a tunnel, a log shipper, a server whose answers have many parts.
+/// Make runs as long as latency allows; runs of up to
+/// [`Batch::max_segments`](crate::net::datagrams::Batch::max_segments) go in one piece, and longer
+/// ones do no harm.
 ///
 /// **It does not pay** for a datagram here and there, each to another peer: DNS, heartbeats, games.
 /// [`send_to`](crate::net::UdpSocket::send_to) and [`recv_from`](crate::net::UdpSocket::recv_from)
-/// are right there.
+/// are the right calls for those.
 ///
 /// **On the receiving side** it pays if the peers send in runs, and costs memory: each buffer needs
-/// 65,535 bytes, because a run that does not fit is cut off, and lost. Four to eight buffers are
-/// plenty. Do not ask for metadata that is not used: the kernel's work for each datagram grows with
-/// it.
+/// 65,535 bytes, because what does not fit of a run is cut off and lost. Four to eight buffers are
+/// plenty. Do not ask for metadata that you do not use: the kernel's work for each datagram grows
+/// with it.
 ///
 /// ```
 /// use litio::net::UdpSocket;
@@ -870,34 +871,35 @@ pub mod short_reads {}
 /// # }
 /// ```
 ///
-/// **Draining** is as ever: go on until `WouldBlock`. A partial count is not one: neither "fewer
-/// sent" nor "fewer received" promises an event.
+/// **Draining** works as ever: go on until `WouldBlock`. A partial count does not replace it:
+/// neither "fewer sent" nor "fewer received" promises an event.
 ///
 /// **A network device** may lack what offload needs. Litio notices the refusal, sends what was
-/// refused one by one, and stops trying where it is hopeless; `max_segments` is 1 from then on.
+/// refused one by one, and stops trying where it is hopeless; from then on `max_segments` is 1.
 pub mod datagrams {}
 
 /// Scaling out: when one thread, or one machine, is no longer enough.
 ///
-/// A `Poll` does not grow slower with what it holds: 64 active connections cost the same beside
-/// 10,000 idle ones as without them, and an idle connection costs Litio nothing but your own
-/// record of it. What it costs the kernel, and what a round trip among a million others takes,
-/// `cargo run --release -- connections` in `bench/` measures on your machine.
+/// A `Poll` does not get slower with what it holds: 64 active connections cost the same beside
+/// 10,000 idle ones as without them, and an idle connection costs nothing in user space but your
+/// own record of it (on epoll and kqueue). What it costs the kernel, and what a round trip among
+/// all the idle ones takes, `cargo run --release -- connections` in `bench/` measures on your
+/// machine.
 ///
 /// # Limits that come first
 ///
 /// Each connection is a descriptor. On Linux, `RLIMIT_NOFILE` limits a process (raise the soft
-/// limit to the hard one at the start of the program; the service manager sets the hard one),
-/// `fs.nr_open` limits that limit, and `fs.file-max` the whole system. When they run out, `accept`
-/// answers `EMFILE` or `ENFILE`: see [Draining](draining). A burst of new connections waits in the
-/// listener's queue, which is as long as `listen` asked and `net.core.somaxconn` allows. A *client*
-/// has one port for each connection to the same address and port (`net.ipv4.ip_local_port_range`);
-/// more need another source address.
+/// limit to the hard one when the program starts; the service manager sets the hard one),
+/// `fs.nr_open` limits that limit, and `fs.file-max` limits the whole system. When descriptors run
+/// out, `accept` returns `EMFILE` or `ENFILE`: see [Draining](draining). A burst of new connections
+/// waits in the listener's queue, which is as long as `listen` asked for and `net.core.somaxconn`
+/// allows. A *client* needs a local port for each connection to the same address and port
+/// (`net.ipv4.ip_local_port_range`); when those run out, it needs another source address.
 ///
 /// # One `Poll` for each processor
 ///
-/// One loop serves one processor. For more, run a thread with its own `Poll` on each, and let the
-/// kernel hand out the connections: with `SO_REUSEPORT` each thread has a listener of its own on
+/// One loop keeps one processor busy. To use more, run a thread with its own `Poll` on each, and
+/// let the kernel hand out the connections: with `SO_REUSEPORT` each thread has its own listener on
 /// the same port, and nothing is shared.
 ///
 /// ```
@@ -924,7 +926,7 @@ pub mod datagrams {}
 /// let address = first.local_addr()?;
 /// let second = shared_listener(address)?;
 ///
-/// // Each thread has one of them, and its own `Poll`. Here both take turns.
+/// // Each thread has one of them, and its own `Poll`. Here they take turns in one thread.
 /// let mut threads = Vec::new();
 /// for mut listener in [first, second] {
 ///     let poll = Poll::new()?;
@@ -942,35 +944,35 @@ pub mod datagrams {}
 ///         }
 ///     }
 /// }
-/// println!("{accepted:?}"); // about half of them each
+/// println!("{accepted:?}"); // about half of them on each
 /// # drop(clients);
 /// # Ok(())
 /// # }
 /// # #[cfg(not(target_os = "linux"))] fn main() {}
 /// ```
 ///
-/// To know before you build on it:
+/// What to know before you build on it:
 ///
-/// - The kernel chooses by a hash of addresses and ports, not by load. With many connections that
-///   evens out; a few heavy ones do not. Where they are few, let one thread accept and hand out
+/// - The kernel chooses by a hash of addresses and ports, not by load. Many connections even out; a
+///   few heavy ones do not. Where there are few, let one thread accept them and hand them out
 ///   ([Several threads](threads)).
 /// - A connection belongs to its listener as soon as it is established. If that listener closes
 ///   before it has accepted it, the connection is reset, unless `net.ipv4.tcp_migrate_req` moves it
-///   to another. To restart without loss, hand the listener over (`examples/pass_listener.rs`).
+///   to another. To restart without loss, pass the listener on (`examples/pass_listener.rs`).
 /// - All sockets of the group must belong to one user. On macOS and the BSDs the option exists, but
 ///   does not spread connections; FreeBSD's `SO_REUSEPORT_LB` does. Windows has nothing like it.
-/// - For UDP it works alike: datagrams with the same addresses and ports reach the same socket. A
-///   protocol whose peers change addresses, like QUIC, must route by its own connection numbers.
+/// - UDP works the same way: datagrams with the same addresses and ports reach the same socket. A
+///   protocol whose peers change addresses, like QUIC, must route by its own connection IDs.
 ///
 /// # Keeping a connection on its processor
 ///
-/// A packet is worked on by the processor that the network card's queue interrupts. It is best if
+/// A packet is processed on the processor that the network card's queue interrupts. It is best if
 /// the thread that reads runs there too:
 ///
 /// - Pin each thread (`sched_setaffinity`), and set `SO_INCOMING_CPU` on its listener
-///   (`Socket::set_cpu_affinity` in socket2): of a group, the listener with the processor of the
-///   packet is then preferred. (From Linux 4.6 on, until it was mended at the end of 2022, the
-///   kernel ignored this within a group.)
+///   (`Socket::set_cpu_affinity` in socket2): within a group, the listener set to the packet's
+///   processor is then preferred. (From Linux 4.6 until this was fixed at the end of 2022, the
+///   kernel ignored it within a group.)
 /// - Or attach a program of two instructions to the group with `SO_ATTACH_REUSEPORT_CBPF`: load the
 ///   processor's number, return it. The result is the index of the listener in the group, in the
 ///   order in which they began to listen. With eBPF the choice can depend on anything.
@@ -978,30 +980,30 @@ pub mod datagrams {}
 ///   for each. Where the card has fewer queues, receive packet steering (`rps_cpus`) does it in
 ///   software.
 ///
-/// None of this can be seen on loopback, where sender and receiver share the work: measure with
-/// real network cards before you keep it.
+/// None of this shows on loopback, where sender and receiver share the work: measure with real
+/// network cards before you keep it.
 ///
 /// # Beyond the machine
 ///
 /// Litio ends here, but a design should not:
 ///
-/// - **DNS or anycast** spreads clients over places, coarsely and slowly.
-/// - **A balancer of packets** (IPVS, or routers with equal-cost paths and consistent hashing)
+/// - **DNS or anycast** spreads clients over locations, coarsely and slowly.
+/// - **A packet-level balancer** (IPVS, or routers with equal-cost paths and consistent hashing)
 ///   spreads connections over machines without looking into them, and sees only one direction of
 ///   the traffic. It breaks connections when the set of machines changes, unless it hashes
-///   consistently or remembers.
-/// - **A proxy** (HAProxy, Envoy, nginx) ends connections and opens its own. It can balance by load
-///   and by request, retry, and speak TLS, for the price of every byte passing twice. The peer's
-///   address then comes in a header, or in front of the bytes (PROXY protocol).
+///   consistently or keeps track of them.
+/// - **A proxy** (HAProxy, Envoy, nginx) terminates connections and opens its own. It can balance
+///   by load and by request, retry, and speak TLS, at the price of every byte passing twice. The
+///   peer's address then comes in a header, or ahead of the bytes (PROXY protocol).
 ///
-/// What makes a server easy to put behind any of them: it says when it is full by not accepting,
+/// What makes a server easy to put behind any of them: it shows that it is full by not accepting,
 /// it can be told to finish (close the listener, let connections end, then leave), and it keeps
-/// nothing about a client that another machine could not find again.
+/// nothing about a client that another machine could not look up.
 pub mod scaling_out {}
 
 /// Diagnostics: see what a poller does, and have the classic mistakes found.
 ///
-/// Two tools, both off by default and free then:
+/// Two tools, both off by default, and free while they are:
 ///
 /// | | answers | in | turned on by |
 /// |---|---|---|---|
@@ -1011,12 +1013,12 @@ pub mod scaling_out {}
 /// # A processor that is busy for nothing
 ///
 /// A server that takes a whole processor while nobody talks to it calls `poll` too often. The
-/// counters tell whether it does, and their proportion tells why: many `empty_polls` mean timeouts
-/// that are too short; many `events` of idle sources mean a level that nobody satisfies; many
-/// `wakes` mean a waker that wakes for nothing.
+/// counters show whether it does, and their proportions show why: many `empty_polls` mean timeouts
+/// that are too short; many `events` while all sources are idle mean a level-triggered source that
+/// nobody serves; many `wakes` mean a waker that wakes for nothing.
 ///
-/// Here the time until a timer is due is turned into whole milliseconds, rounded down, so that
-/// `poll` is asked not to wait at all for one that is due within the next millisecond:
+/// Here the time until a timer is due is rounded down to whole milliseconds, so that `poll` is
+/// asked not to wait at all when that is less than one:
 ///
 /// ```
 /// use litio::diagnostics::Counting;
@@ -1048,14 +1050,15 @@ pub mod scaling_out {}
 /// # }
 /// ```
 ///
-/// `registry().try_clone()` goes to the thread that serves a status page: it can turn counting on,
+/// Give the thread that serves a status page a `registry().try_clone()`: it can turn counting on,
 /// look twice and turn it off again, while the poller polls.
 ///
 /// # A connection that hangs
 ///
 /// After an event this program receives one datagram, and waits for the next event. When two have
-/// come together, the second stays where it is, and on some systems everything that comes after it:
-/// see [draining]. The checker waits for its *patience* to end, and says whose socket it is.
+/// come together, the second stays where it is and so, on some systems, does everything that comes
+/// after it: see [draining]. The checker waits until its *patience* is over, and then says which
+/// socket it is.
 ///
 /// ```
 /// use litio::diagnostics::{Checker, Mistake};
@@ -1085,7 +1088,7 @@ pub mod scaling_out {}
 /// poll.poll(&mut events, Some(Duration::from_millis(50)))?;
 ///
 /// if is_checked {
-///     let finding = findings.try_recv().expect("it is found while `poll` waits");
+///     let finding = findings.try_recv().expect("found while `poll` was waiting");
 ///     assert_eq!((finding.mistake(), finding.token()), (Mistake::Undrained, Token(7)));
 ///     assert_eq!(finding.registered_at().line(), place);
 /// }
@@ -1098,14 +1101,14 @@ pub mod scaling_out {}
 /// # }
 /// ```
 ///
-/// A program that leaves bytes in a socket on purpose, because it has no room for them, is told of
-/// it too. Give the checker more patience than such a pause lasts, or reregister without
-/// `READABLE` for the time: then nothing is missed and nothing reported.
+/// A program that leaves bytes in a socket on purpose, because it has no room for them, is reported
+/// too. Give the checker more patience than such a pause lasts, or reregister without `READABLE`
+/// meanwhile: then nothing is missed and nothing reported.
 ///
 /// # A loop that spins
 ///
-/// A socket is writable nearly always. Registered for that with [`level`](crate::Interest::level)
-/// and nothing to write, it makes every `poll` return at once:
+/// A socket is writable nearly all the time. If it is registered for that with
+/// [`level`](crate::Interest::level) while there is nothing to write, every `poll` returns at once:
 ///
 /// ```
 /// # use litio::diagnostics::{Checker, Mistake};
@@ -1135,14 +1138,14 @@ pub mod scaling_out {}
 /// # }
 /// ```
 ///
-/// The same is found of a stream that is read again and again at its end, and of a listener whose
+/// The same is found for a stream that is read again and again at its end, and for a listener whose
 /// `accept` fails because descriptors have run out: what counts is whether an operation gets
 /// anywhere.
 ///
 /// # Events from nowhere
 ///
-/// A descriptor that was duplicated outlives the source, and epoll goes on reporting it, under a
-/// token that the program may have given to somebody else by then:
+/// A duplicated descriptor keeps the registration alive after the source is gone: epoll goes on
+/// reporting it, under a token that the program may have given to somebody else by then:
 ///
 /// ```
 /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
@@ -1168,7 +1171,7 @@ pub mod scaling_out {}
 /// poll.poll(&mut events, Some(Duration::from_millis(50)))?;
 /// let found: Vec<_> = findings.try_iter().map(|finding| finding.mistake()).collect();
 /// if is_checked && !events.is_empty() {
-///     // The first when `poll` began, the second when the event came.
+///     // The first is found as `poll` begins, the second when the event comes.
 ///     assert_eq!(found, [Mistake::Leaked, Mistake::Gone]);
 /// }
 /// # drop(duplicate);
@@ -1179,8 +1182,8 @@ pub mod scaling_out {}
 ///
 /// # Registered twice, registered elsewhere
 ///
-/// `register` refuses both, but an error that is thrown away is not seen, and it does not say who
-/// came first. The checker does:
+/// `register` refuses both, but an error that is thrown away is not seen, and it does not say where
+/// the source was registered first. The checker does:
 ///
 /// ```
 /// # use litio::diagnostics::{Checker, Mistake};
@@ -1213,16 +1216,16 @@ pub mod scaling_out {}
 /// # A whole program
 ///
 /// `LITIO_CHECK=report` in the environment of a debug build gives every `Poll` a checker that
-/// prints to the standard error output, also where a runtime owns the `Poll`;
-/// `LITIO_CHECK=panic cargo test` makes tests fail of it. A runtime that keeps readiness for its
-/// tasks, as tokio does, drains a socket when the task gets to it: give it patience,
-/// `LITIO_CHECK=report,10000` (milliseconds).
+/// prints to standard error, even where a runtime owns the `Poll`; `LITIO_CHECK=panic cargo test`
+/// makes tests fail on a finding. A runtime that stores readiness for its tasks, as tokio does,
+/// drains a socket only when the task gets to it: give it patience, `LITIO_CHECK=report,10000`
+/// (milliseconds).
 pub mod diagnostics {}
 
 /// Portability: what differs from system to system.
 ///
-/// A program that follows the rules of this guide need not know which selector serves it. What
-/// remains:
+/// A program that follows the rules of this guide need not know which selector serves it. These
+/// differences remain:
 ///
 /// | selector | systems | edges come from | `SourceFd` |
 /// |---|---|---|---|
@@ -1232,7 +1235,7 @@ pub mod diagnostics {}
 /// | poll(2) | other Unixes, WASI | Litio, on `WouldBlock` | repeats, 1 to 64 ms |
 /// | AFD | Windows | Litio, on `WouldBlock` | `SourceSocket`: repeats, 1 to 64 ms |
 ///
-/// | selector | timeouts, never rounded down | more directions | is a descriptor |
+/// | selector | resolution of timeouts | more directions | is a descriptor |
 /// |---|---|---|---|
 /// | epoll | ns; ms before Linux 5.11, on Android | `PRIORITY` (Linux, Android) | yes |
 /// | kqueue | ns | `AIO`, `LIO` where the system has them | yes |
@@ -1241,24 +1244,24 @@ pub mod diagnostics {}
 /// | AFD | ms | none | no |
 ///
 /// - Where edges come from the kernel, new data makes a new event even before you have drained the
-///   old, and a registration takes no place in the source (in release builds). Where they come from
-///   Litio, only `WouldBlock` or `reregister` makes way for the next event, and a registration
-///   takes 16 to 24 bytes.
+///   old, and a registration takes up no space in the source (in release builds). Where they come
+///   from Litio, only `WouldBlock`, a short transfer or `reregister` makes way for the next event,
+///   and a registration takes 16 to 24 bytes.
 /// - kqueue reports a source that is readable and writable in two events, the others in one.
 /// - kqueue does not notice a double registration in release builds: the second replaces the first.
-///   All others answer `AlreadyExists`.
+///   All others return `AlreadyExists`.
 ///
-/// WASI has no threads, so that a wake is for the next `poll`; and preview 1 only accepts
-/// connections. `PLATFORMS.md` in the repository says for every platform what differs, and how it
-/// is tested and when it last was.
+/// WASI has no threads, so a wake is for the next `poll`; and preview 1 only accepts connections.
+/// `PLATFORMS.md` in the repository says what differs on each platform, how it is tested, and when
+/// it last was.
 ///
-/// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` puts poll(2) in the place of epoll: the way
-/// to see whether a program relies on something that only epoll does.
+/// On Linux, `RUSTFLAGS='--cfg litio_backend="poll"'` replaces epoll with poll(2): a way to see
+/// whether a program relies on something that only epoll does.
 ///
 /// The same everywhere: every socket, pipe and accepted connection is non-blocking and
-/// close-on-exec; timeouts are never rounded down and [`Duration::MAX`](std::time::Duration::MAX)
+/// close-on-exec; timeouts are never rounded down, and [`Duration::MAX`](std::time::Duration::MAX)
 /// is fine; at most [`Events::capacity`](crate::Events::capacity) events come with a call, and the
-/// others with the next.
+/// rest with the next.
 ///
 /// # Do not rely on
 ///
@@ -1275,12 +1278,12 @@ pub mod portability {}
 /// mio = { package = "litio", version = "0.1", features = ["os-poll", "net"] }
 /// ```
 ///
-/// Everything of mio 1.2 is here under the same names, so the code stays as it is. (Or write `litio
-/// = "0.1"` and rename.) Mio's features are accepted and mean nothing: all is always there. Only
-/// `log` is a real one, on by default as in mio.
+/// Everything in mio 1.2 is here under the same names, so the code stays as it is. (Or write `litio
+/// = "0.1"` and rename.) Mio's features are accepted and mean nothing: everything is always there.
+/// Only `log` is a real feature, on by default as in mio.
 ///
-/// Where mio comes with a dependency, the package of that name in the repository takes its place
-/// under all of them:
+/// Where mio comes in through a dependency, the package named `mio` in the repository takes its
+/// place everywhere:
 ///
 /// ```toml
 /// [patch.crates-io]
@@ -1293,12 +1296,12 @@ pub mod portability {}
 ///
 /// - A `Poll` may have several [`Waker`](crate::Waker)s, and a dropped one frees its place. Mio
 ///   allows one.
-/// - `wake` makes a system call only when the poller sleeps.
-/// - Only the direction that would block is armed again. With mio on systems without edges, reading
-///   made a writable socket report again and again.
-/// - A registration that failed leaves no trace, so that a second attempt is not refused.
+/// - `wake` makes a system call only when the poller is asleep.
+/// - Only the direction that would block is re-armed. With mio, on systems without edges, draining
+///   a socket that has room to write makes it report writable again each time.
+/// - A registration that failed leaves no trace, so a second attempt is not refused.
 /// - Timeouts below a millisecond are kept on Linux.
-/// - `Iter::size_hint` and `count` are right when the iterator has advanced.
+/// - `Iter::size_hint` and `count` are right after the iterator has advanced.
 ///
 /// # What is new
 ///
@@ -1310,9 +1313,11 @@ pub mod portability {}
 ///
 /// # What to look at
 ///
-/// - Code that has its own constants under `cfg` because mio lacked `Interest::PRIORITY` on a
-///   system compiles now, and gets `Unsupported` from `register` there.
-/// - The text of `{:#?}` for an event differs, as mio reserved.
+/// - Code that uses `Interest::PRIORITY`, `AIO` or `LIO` compiles on every system, and gets
+///   `Unsupported` from `register` where the system lacks them.
+/// - Dropping a `Waker` takes back a wake that has not been delivered yet: keep the waker until its
+///   last event has been seen.
+/// - The text of `{:#?}` for an event differs, as mio reserves the right to do.
 ///
 /// # From mio 0.8
 ///

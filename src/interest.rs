@@ -18,11 +18,12 @@ const MODE_SHIFT: u32 = 5;
 /// What a registration asks for: directions ([`READABLE`](Interest::READABLE),
 /// [`WRITABLE`](Interest::WRITABLE), …) and a trigger mode (edge unless told otherwise).
 ///
-/// Combined with `|`. Only `READABLE` and `WRITABLE` are portable; the other directions exist on
-/// every platform, and [`Registry::register`](crate::Registry::register) answers
+/// Combined with `|`. Only `READABLE` and `WRITABLE` work everywhere; the other constants exist on
+/// every platform, and [`Registry::register`](crate::Registry::register) returns
 /// [`Unsupported`](std::io::ErrorKind::Unsupported) where the system lacks them.
 ///
-/// Errors and closed ends are reported whether asked for or not.
+/// Errors, and that both ends are closed, are reported whether asked for or not; that the peer has
+/// only stopped sending, to whoever asks for `READABLE`.
 ///
 /// # Trigger modes
 ///
@@ -64,9 +65,9 @@ pub(crate) enum Mode {
 }
 
 impl Interest {
-    /// Ready to read: data, a connection to accept, or the end of the stream.
+    /// Readiness to read: data, a connection to accept, or the end of the stream.
     pub const READABLE: Interest = Interest::of(READABLE);
-    /// Ready to write, or a connection attempt has ended.
+    /// Readiness to write, or the end of a connection attempt.
     pub const WRITABLE: Interest = Interest::of(WRITABLE);
     /// Completion of POSIX asynchronous I/O. Apple, FreeBSD, DragonFly BSD; `Unsupported`
     /// elsewhere.
@@ -94,6 +95,12 @@ impl Interest {
 
     /// Asks for the directions of both; the stronger trigger mode wins. The same as `|`, usable in
     /// constants.
+    ///
+    /// ```
+    /// # use litio::Interest;
+    /// const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+    /// assert_eq!(BOTH, Interest::READABLE | Interest::WRITABLE);
+    /// ```
     #[must_use = "returns the union, changes nothing"]
     // Mio's name; there is no `Add` because `|` is the operator for sets.
     #[allow(clippy::should_implement_trait)]
@@ -103,7 +110,7 @@ impl Interest {
         Interest::of((self.bits() | other.bits()) & DIRECTIONS | mode << MODE_SHIFT)
     }
 
-    /// Takes the directions of `other` away and keeps the trigger mode; `None` if no direction is
+    /// Removes the directions of `other` and keeps the trigger mode; `None` if no direction is
     /// left.
     #[must_use = "returns the difference, changes nothing"]
     pub fn remove(self, other: Interest) -> Option<Interest> {
@@ -122,8 +129,8 @@ impl Interest {
         self.with_mode(Mode::Level)
     }
 
-    /// The same directions, one-shot: after one event of any direction nothing more is reported
-    /// until [`reregister`](crate::Registry::reregister).
+    /// The same directions, one-shot: after one event, whatever its direction, nothing more is
+    /// reported until [`reregister`](crate::Registry::reregister).
     ///
     /// ```
     /// # use litio::Interest;
@@ -195,10 +202,9 @@ impl Interest {
         }
     }
 
-    /// True if only [`READABLE`](Interest::READABLE) and [`WRITABLE`](Interest::WRITABLE) are asked
-    /// for, which every backend can detect, or what else `supported` names.
-    pub(crate) fn is_within(self, supported: Interest) -> bool {
-        self.bits() & DIRECTIONS & !supported.bits() == 0
+    /// True if no direction is asked for but those that `detected` names.
+    pub(crate) fn is_within(self, detected: Interest) -> bool {
+        self.bits() & DIRECTIONS & !detected.bits() == 0
     }
 }
 

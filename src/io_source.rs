@@ -18,14 +18,14 @@ const ALL: Interest = Interest::READABLE
 /// Turns an object that owns a descriptor (a socket on Windows) into a [`Source`] whose operations
 /// re-arm it correctly on every platform. All of Litio's sockets are made of it.
 ///
-/// The object must be non-blocking, and do its I/O through [`do_io`](IoSource::do_io),
-/// [`try_io`](IoSource::try_io) or [`try_io_for`](IoSource::try_io_for): where the system does not
-/// report edges by itself (Windows, poll(2), Solaris), a source that was reported ready is reported
-/// again only after one of these saw [`WouldBlock`](io::ErrorKind::WouldBlock). There is no
-/// `Deref`, so that I/O does not go past them unseen; use [`get`](IoSource::get) for what cannot
-/// block.
+/// The object must be non-blocking, and its I/O must go through [`do_io`](IoSource::do_io),
+/// [`transfer`](IoSource::transfer), [`try_io`](IoSource::try_io) or
+/// [`try_io_for`](IoSource::try_io_for): where the system does not report edges by itself (Windows,
+/// poll(2), Solaris, illumos), a source that was reported ready is reported again only after one of
+/// these saw [`WouldBlock`](io::ErrorKind::WouldBlock). There is no `Deref`, so that no I/O
+/// bypasses them by accident; use [`get`](IoSource::get) for what cannot block.
 ///
-/// Dropping it deregisters it, before the object closes. It costs nothing on epoll and kqueue: in
+/// Dropping it deregisters it before the object closes. It costs nothing on epoll and kqueue: in
 /// release builds `size_of::<IoSource<T>>()` is `size_of::<T>()`.
 ///
 /// # Examples
@@ -72,21 +72,21 @@ impl<T> IoSource<T> {
         IoSource(Attached::new(object))
     }
 
-    /// The object, for what cannot block: addresses, options. I/O on it directly is not seen, and
-    /// the source not re-armed.
+    /// The object, for what cannot block: addresses, options. I/O directly on it goes unseen, and
+    /// does not re-arm the source.
     pub fn get(&self) -> &T {
         &self.0.inner
     }
 
-    /// The object, to be changed. See [`get`](IoSource::get). Replacing it while it is registered
-    /// is a mistake: the registration belongs to the old one. (Debug builds panic when such a
-    /// source is reregistered or deregistered.)
+    /// The object, mutably. See [`get`](IoSource::get). Replacing it while it is registered is a
+    /// mistake: the registration belongs to the old one. (Debug builds panic when such a source is
+    /// reregistered or deregistered.)
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.0.inner
     }
 
-    /// Gives the object back, deregistered where registrations are tracked. On epoll and kqueue it
-    /// stays registered until it is closed; deregister it first if it lives on.
+    /// Gives the object back. On epoll and kqueue it stays registered until it is closed:
+    /// deregister it first if it lives on. Elsewhere this deregisters it.
     pub fn into_inner(self) -> T {
         self.0.into_inner()
     }
@@ -97,7 +97,7 @@ impl<T> IoSource<T> {
     /// # Errors
     ///
     /// Those of `operation`. If it would have blocked but the source cannot be re-armed, the error
-    /// of that.
+    /// of re-arming.
     #[inline]
     pub fn do_io<R>(
         &self,
@@ -134,12 +134,48 @@ impl<T> IoSource<T> {
         self.0.do_io(interest, |_| operation())
     }
 
-    /// Runs a read or a write of a byte stream: as [`do_io`](IoSource::do_io), and a transfer of
+    /// Runs a read or a write of a byte stream: like [`do_io`](IoSource::do_io), but a transfer of
     /// fewer bytes than were `asked` for re-arms too.
     ///
-    /// A stream that gave or took less than it was asked has nothing more for now, so the program
-    /// may wait for the next event without the call that would only answer `WouldBlock`. Ends of
-    /// streams (`Ok(0)`) and errors re-arm nothing.
+    /// A stream that gave or took less than it was asked for has nothing more for now, so the
+    /// program may wait for the next event without the call that would only return `WouldBlock`;
+    /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) names the
+    /// exceptions. The end of a stream (`Ok(0)`) and errors other than `WouldBlock` re-arm nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`do_io`](IoSource::do_io), except that an error of re-arming after a short transfer is
+    /// not returned, because the bytes have been moved.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
+    /// use litio::{Events, Interest, IoSource, Poll, Token};
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let (mut ours, theirs) = UnixStream::pair()?;
+    /// theirs.set_nonblocking(true)?;
+    /// let mut source = IoSource::new(theirs);
+    /// let mut poll = Poll::new()?;
+    /// let mut events = Events::with_capacity(8);
+    /// poll.registry().register(&mut source, Token(0), Interest::READABLE)?;
+    ///
+    /// let mut buffer = [0; 16];
+    /// for _ in 0..2 {
+    ///     ours.write_all(b"hello")?;
+    ///     poll.poll(&mut events, None)?; // comes each time, without a read that would block
+    ///     let asked = buffer.len();
+    ///     let read = source.transfer(Interest::READABLE, asked, |mut stream| {
+    ///         stream.read(&mut buffer)
+    ///     })?;
+    ///     assert_eq!(&buffer[..read], b"hello");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))] fn main() {}
+    /// ```
     #[inline]
     pub fn transfer(
         &self,
@@ -150,12 +186,35 @@ impl<T> IoSource<T> {
         self.0.transfer(interest, asked, operation)
     }
 
-    /// Declares that the directions of `interest` would block, as if an operation had said so. Free
-    /// where the system reports edges by itself; does nothing for an object that is not registered.
+    /// Declares that the directions of `interest` would block, as if an operation had said so. Does
+    /// nothing where the system reports edges by itself, or if the object is not registered.
+    ///
+    /// For I/O that none of the other methods can run, such as that of another thread or library.
     ///
     /// # Errors
     ///
-    /// Those of the selector, when it has to be told.
+    /// Those of the selector, if it has to be told.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(unix)] fn main() -> std::io::Result<()> {
+    /// use litio::{Interest, IoSource};
+    /// use std::io::{ErrorKind, Read};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # let (_ours, theirs) = UnixStream::pair()?;
+    /// # theirs.set_nonblocking(true)?;
+    /// let mut same = theirs.try_clone()?; // used elsewhere
+    /// let source = IoSource::new(theirs);
+    /// let result = same.read(&mut [0; 16]);
+    /// if result.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+    ///     source.rearm(Interest::READABLE)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))] fn main() {}
+    /// ```
     #[inline]
     pub fn rearm(&self, interest: Interest) -> io::Result<()> {
         self.0.rearm(interest)

@@ -1,16 +1,16 @@
 //! The lightest metal I/O: non-blocking TCP, UDP and Unix sockets, and event notification, with as
 //! little overhead as possible over the operating system.
 //!
-//! Litio offers everything that mio 1.2 offers, under the same names, and then what its users have
-//! asked for. It is the floor on which runtimes, servers and clients are built: no tasks, no
-//! timers, no threads, and no allocation once it runs.
+//! Litio offers everything that mio 1.2 offers, under the same names, and things that mio's users
+//! have asked for. It is the floor on which runtimes, servers and clients are built: no tasks, no
+//! timers, no threads, and no allocation in a running loop.
 //!
 //! # How to use it
 //!
-//! Make a [`Poll`], [register](Registry::register) *sources* with it (sockets of [`net`], pipes,
-//! [your own](IoSource)), wait in [`Poll::poll`], and try what the [events](event::Event) announce
-//! until it answers [`WouldBlock`](std::io::ErrorKind::WouldBlock). The [`guide`] has a chapter for
-//! each matter.
+//! Make a [`Poll`], [register](Registry::register) *sources* with it (the sockets of [`net`],
+//! pipes, [your own](IoSource)), wait in [`Poll::poll`], and try what the [events](event::Event)
+//! announce until it returns [`WouldBlock`](std::io::ErrorKind::WouldBlock). The [`guide`] has a
+//! chapter on each topic.
 //!
 //! ```
 //! use litio::net::UdpSocket;
@@ -42,14 +42,15 @@
 //!
 //! # Coming from mio
 //!
-//! One line of Cargo.toml: `mio = { package = "litio", version = "0.1" }`. mio's [feature
+//! Change one line of Cargo.toml: `mio = { package = "litio", version = "0.1" }`. mio's [feature
 //! names](features) are accepted. [`guide::migrating`] says what differs.
 //!
 //! # Platforms
 //!
 //! The event queue is epoll on Linux and Android, kqueue on Apple's systems and the BSDs, event
-//! ports on Solaris and illumos, a completion port with AFD on Windows, poll(2) elsewhere.
-//! PLATFORMS.md in the repository says what was tested how.
+//! ports on Solaris and illumos, a completion port with AFD on Windows, and poll(2) elsewhere. In
+//! the repository, PLATFORMS.md says how each system was tested, and RELIABILITY.md names the tests
+//! behind what is promised here.
 
 #[macro_use]
 mod trace;
@@ -108,14 +109,15 @@ pub mod event {
 
 /// What a [`Poll`] does, and what a program does wrong with it: counters and a checker.
 ///
-/// Both are off by default and cost nothing then; the guide has [a chapter](guide::diagnostics) on
+/// Both are off by default, and cost nothing then; the guide has [a chapter](guide::diagnostics) on
 /// how they find bugs.
 ///
-/// - [`Counters`](diagnostics::Counters): polls, events, wakes and time, for any build. Turned on
-///   by [`Registry::set_counting`], read by [`Registry::counters`], by any thread at any time.
+/// - [`Counters`](diagnostics::Counters): polls, events, wakes and time, in any build. Turned on
+///   with [`Registry::set_counting`] and read with [`Registry::counters`], by any thread at any
+///   time.
 /// - [`Checker`](diagnostics::Checker): reports sources that are not drained, loops that spin and
-///   the like, with token and place in the program, in debug builds. Turned on by
-///   [`Poll::set_checker`], or for a whole program by `LITIO_CHECK=report` in its environment.
+///   the like, with the token and the place in the program, in debug builds. Turned on with
+///   [`Poll::set_checker`], or for a whole program with `LITIO_CHECK=report` in its environment.
 pub mod diagnostics {
     pub use crate::checker::{Checker, Finding, Mistake};
     pub use crate::counters::{Counters, Counting};
@@ -125,6 +127,6 @@ pub mod diagnostics {
 ///
 /// | feature | default | what it does |
 /// |---|---|---|
-/// | `log` | yes | records at trace level (crate `log`) for register, reregister and deregister |
-/// | `os-poll`, `os-ext`, `net` | no | nothing: mio's names, accepted so that its users need to change one line only. What they stand for is always there |
+/// | `log` | yes | logs register, reregister and deregister at trace level, through the crate `log` |
+/// | `os-poll`, `os-ext`, `net` | no | nothing: mio's names, accepted so that its users need to change only one line. What they stand for is always there |
 pub mod features {}

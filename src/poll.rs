@@ -15,13 +15,13 @@ use crate::sys::selector::{Backend, Knocked, Serving};
 
 /// Waits for events of all the [sources](crate::event::Source) registered with it.
 ///
-/// One thread polls at a time; any thread may register through a [`Registry`] or wake through a
-/// [`Waker`](crate::Waker) meanwhile, with effect at once.
+/// One thread polls at a time; meanwhile any thread may register through a [`Registry`] or wake
+/// through a [`Waker`](crate::Waker), with immediate effect.
 ///
 /// Dropping the `Poll` leaves its sources open and usable; nothing reports them any more. They stay
-/// registered: to register one with another `Poll`, deregister it first, afterwards with a clone of
-/// the [`Registry`]. The event queue closes when its registries and wakers (and, where
-/// registrations are tracked, its sources) are gone as well.
+/// registered: to register one with another `Poll`, deregister it first, if need be with a clone of
+/// the [`Registry`] that outlived the `Poll`. The event queue closes when its registries and wakers
+/// (and, except on epoll and kqueue, its sources) are gone as well.
 ///
 /// # Examples
 ///
@@ -69,7 +69,7 @@ impl Poll {
     ///
     /// # Errors
     ///
-    /// The system's, most likely that there are too many open descriptors.
+    /// The system's, most likely that too many descriptors are open.
     pub fn new() -> io::Result<Poll> {
         let hub = Hub::new()?;
         Ok(Poll {
@@ -89,17 +89,17 @@ impl Poll {
     ///
     /// Replaces the contents of `events`. At most [`Events::capacity`] events are reported; others
     /// follow with the next call. `None` waits for ever; `Some(Duration::ZERO)` asks and returns at
-    /// once. When the timeout passes, the answer is `Ok` and `events` is empty.
+    /// once. When the timeout has passed, the answer is `Ok` and `events` is empty.
     ///
-    /// It may, rarely, return early without events. Events may be spurious: try the operation and
-    /// expect [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// `poll` may, rarely, return early without events. Events may be spurious: try the operation
+    /// and expect [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     ///
     /// [`Interrupted`](io::ErrorKind::Interrupted) if a signal arrived; call again.
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the capacity of `events` is 0. Otherwise
-    /// the error of the system call. `events` is empty then: an error is returned only when there
-    /// is no event to report.
+    /// the error of the system call. After an error, `events` is empty: an error is returned only
+    /// when there is no event to report.
     ///
     /// # Platform notes
     ///
@@ -108,23 +108,23 @@ impl Poll {
     /// millisecond on older Linux, Android, poll(2) and Windows. Any `Duration` is fine,
     /// `Duration::MAX` too.
     ///
-    /// With no source registered it sleeps all the same.
+    /// It sleeps even if no source is registered.
     ///
     /// # System calls
     ///
     /// epoll_wait(2), or epoll_pwait2(2) for a timeout that is not whole milliseconds; kevent(2),
-    /// port_getn(3C), poll(2), `GetQueuedCompletionStatusEx`. One each call.
+    /// port_getn(3C), poll(2), `GetQueuedCompletionStatusEx`. One per call, as a rule.
     #[inline]
     pub fn poll(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         self.reactor.poll(events, timeout)
     }
 
-    /// Waits as [`poll`](Poll::poll) does, until an instant. One that has passed asks and returns
-    /// at once.
+    /// Waits as [`poll`](Poll::poll) does, until `deadline`. If that has passed, it asks and
+    /// returns at once.
     ///
     /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
-    /// that did not concern it, need not work out what is left of its time. And unlike `poll` it
-    /// never returns early without events: `Ok` and no events means that the instant has come.
+    /// that did not concern it, need not work out how much time is left. And unlike `poll` it never
+    /// returns early without events: `Ok` and no events means that the deadline has come.
     ///
     /// # Errors
     ///
@@ -159,13 +159,13 @@ impl Poll {
         }
     }
 
-    /// Sets how long `poll` asks again and again before it sleeps; zero, the default, sleeps at
-    /// once.
+    /// Sets how long `poll` asks again and again before it sleeps; with zero, the default, it
+    /// sleeps at once.
     ///
     /// Falling asleep and being woken by the scheduler costs some 10 to 50 µs. A budget of that
-    /// order trades the processor's time for it: it pays where events follow each other closely and
-    /// a processor can be spared, and only there. The budget counts against the timeout. While the
-    /// poller spins, wakes make no system call.
+    /// order spends processor time to avoid it: that pays where events follow each other closely
+    /// and a processor can be spared, and only there. The budget counts against the timeout. While
+    /// the poller spins, wakes make no system call.
     ///
     /// # Examples
     ///
@@ -182,17 +182,17 @@ impl Poll {
 
     /// Sets whether `poll` asks the network card for packets before it sleeps.
     ///
-    /// It concerns sockets of one queue of a card (`SO_INCOMING_NAPI_ID` tells which it is), so a
-    /// program has a `Poll` for each queue. Nothing is gained on the loopback device, which has no
-    /// queue. [`set_spin`](Poll::set_spin) spares the way through the scheduler; this spares
-    /// the interrupt too.
+    /// It works for the sockets of one queue of a card (`SO_INCOMING_NAPI_ID` tells which one), so
+    /// a program needs a `Poll` for each queue. Nothing is gained on the loopback device, which has
+    /// no queue. [`set_spin`](Poll::set_spin) avoids the way through the scheduler; this avoids the
+    /// interrupt too.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](io::ErrorKind::Unsupported) on systems that cannot, which are all but Linux
-    /// since 6.9. [`InvalidInput`](io::ErrorKind::InvalidInput) if the time is too long,
+    /// [`Unsupported`](io::ErrorKind::Unsupported) on all systems but Linux since 6.9.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if the time is too long,
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) for more packets than a program
-    /// without privileges may ask for. The setting stays as it was then.
+    /// without privileges may ask for. A call that fails leaves the setting as it was.
     ///
     /// # Examples
     ///
@@ -227,8 +227,8 @@ impl Poll {
     /// loops that spin, events of sources that are gone, registrations that are made twice. See
     /// [`Checker`].
     ///
-    /// True if it is checked now. False in release builds, which do not check anything. The sources
-    /// that were registered before are not checked; a checker that was there before is replaced.
+    /// Returns true if it is checked now, and false in release builds, which check nothing. Sources
+    /// registered before this call are not checked; an earlier checker is replaced.
     ///
     /// # Examples
     ///
@@ -302,41 +302,49 @@ impl<B: Backend> Reactor<B> {
         let wakes = &self.hub.wakes;
         let approach = wakes.approach();
         if approach.obstacles() as u64 | self.spin_nanos != 0 || events.capacity() == 0 {
-            return self.poll_in_turns(events, timeout);
+            return self.poll_in_rounds(events, timeout);
         }
-        // Nobody can wake it, or it will not sleep, else it says so.
+        // A sleep is announced, if there is one and there may be somebody to end it.
         let is_announced = approach.is_attended() && timeout != Some(Duration::ZERO);
         if is_announced && (self.is_knock_due || !wakes.announce_sleep_at(approach)) {
-            return self.poll_in_turns(events, timeout);
+            return self.poll_in_rounds(events, timeout);
         }
         let room = events.room(usize::MAX);
         match self.hub.selector.select(&mut self.buffer, room, timeout) {
             // Who has woken an unannounced sleep has knocked as well.
-            Ok(Knocked::No) if !is_announced || wakes.ends_sleep_unwoken() => Ok(()),
+            Ok(Knocked::No) if !is_announced || wakes.end_sleep_if_unwoken() => Ok(()),
             result => self.after_select(events, timeout, result),
         }
     }
 
-    /// A poll that may need several calls of `select`.
-    fn poll_in_turns(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    /// A poll that may take several rounds, each of them one `select`.
+    fn poll_in_rounds(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         if self.hub.wakes.is_observed() {
             return self.poll_observed(events, timeout);
         }
+        self.poll_unobserved(events, timeout)
+    }
+
+    fn poll_unobserved(
+        &mut self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
         if events.capacity() == 0 {
             return Err(no_capacity());
         }
         if self.spin_nanos > 0 {
             return self.spin(events, timeout);
         }
-        let patience = Patience::new(timeout, self.is_knock_due);
-        match self.turn(events, timeout) {
+        let time = TimeLeft::new(timeout, self.is_knock_due);
+        match self.round(events, timeout) {
             Ok(Outcome::Done) => Ok(()),
-            outcome => self.go_on(events, patience, outcome),
+            outcome => self.go_on(events, time, outcome),
         }
     }
 
-    /// A `select` that was tried at once has failed or was knocked up, or there are wakes to
-    /// deliver. Whoever knocked was not expected, so the clock was not read.
+    /// The `select` of a common case has failed or was knocked, or there are wakes to deliver. A
+    /// knock was not expected, so the clock was not read.
     fn after_select(
         &mut self,
         events: &mut Events,
@@ -344,53 +352,53 @@ impl<B: Backend> Reactor<B> {
         result: io::Result<Knocked>,
     ) -> io::Result<()> {
         let outcome = self.conclude(events, timeout != Some(Duration::ZERO), result);
-        let time_is_unknown = Patience {
+        let time_is_unknown = TimeLeft {
             left: timeout,
             since: None,
         };
         self.go_on(events, time_is_unknown, outcome)
     }
 
-    /// Goes on after a turn that was roused for nothing, as long as there is time.
+    /// Goes on after a round that was roused for nothing, as long as there is time.
     #[cold]
     fn go_on(
         &mut self,
         events: &mut Events,
-        mut patience: Patience,
+        mut time: TimeLeft,
         mut outcome: io::Result<Outcome>,
     ) -> io::Result<()> {
         loop {
             if matches!(outcome, Ok(Outcome::KeptAwake)) {
-                patience.begins_now();
+                time.begins_now();
             }
             match outcome {
-                Ok(Outcome::Roused | Outcome::KeptAwake) if patience.goes_on() => {}
+                Ok(Outcome::Roused | Outcome::KeptAwake) if time.goes_on() => {}
                 // What is delivered beats an error, which the next call will meet again.
                 Err(error) if events.is_empty() => return Err(error),
                 _ => return Ok(()),
             }
-            outcome = self.another_turn(events, patience.left);
+            outcome = self.another_round(events, time.left);
         }
     }
 
     /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
     #[cold]
     fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let patience = Patience::new(timeout, true);
+        let time = TimeLeft::new(timeout, true);
         let start = Instant::now();
         let spin = Duration::from_nanos(self.spin_nanos);
-        let budget = patience.left.map_or(spin, |left| left.min(spin));
+        let budget = time.left.map_or(spin, |left| left.min(spin));
         loop {
-            // For the first waker of all finds the poller asleep, until it is told otherwise.
+            // Else the first waker of all would take the poller for asleep, and knock.
             if self.hub.wakes.approach().is_attended() {
-                self.hub.wakes.ends_sleep_unwoken();
+                self.hub.wakes.end_sleep_if_unwoken();
             }
-            let outcome = self.another_turn(events, Some(Duration::ZERO));
+            let outcome = self.another_round(events, Some(Duration::ZERO));
             if outcome.is_err() || !events.is_empty() {
-                return self.go_on(events, patience, outcome);
+                return self.go_on(events, time, outcome);
             }
             if start.elapsed() >= budget {
-                return self.go_on(events, patience, Ok(Outcome::Roused));
+                return self.go_on(events, time, Ok(Outcome::Roused));
             }
             hint::spin_loop();
         }
@@ -399,7 +407,7 @@ impl<B: Backend> Reactor<B> {
     /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a
     /// wake is pending.
     #[inline(always)]
-    fn turn(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
+    fn round(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
         let is_blocking = timeout != Some(Duration::ZERO);
         let sleeps = is_blocking && self.hub.wakes.announce_sleep();
         let (places, timeout) = if sleeps {
@@ -422,12 +430,12 @@ impl<B: Backend> Reactor<B> {
     }
 
     #[inline(never)]
-    fn another_turn(
+    fn another_round(
         &mut self,
         events: &mut Events,
         timeout: Option<Duration>,
     ) -> io::Result<Outcome> {
-        self.turn(events, timeout)
+        self.round(events, timeout)
     }
 
     /// Delivers what was woken during a `select`, and judges how it ended.
@@ -440,7 +448,7 @@ impl<B: Backend> Reactor<B> {
     ) -> io::Result<Outcome> {
         let was_heard = matches!(result, Ok(Knocked::Yes));
         self.is_knock_due &= !was_heard;
-        if self.hub.wakes.is_owed_a_take(slept) {
+        if self.hub.wakes.must_take(slept) {
             let taken = self.hub.wakes.take(&mut events.room(usize::MAX));
             self.is_knock_due |= taken.are_knocked_for & !was_heard;
             if taken.must_knock {
@@ -471,7 +479,7 @@ impl<B: Backend> Reactor<B> {
     }
 }
 
-/// How a turn has ended.
+/// How a round has ended.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     /// With events, or the time is up.
@@ -483,18 +491,18 @@ enum Outcome {
 }
 
 /// What is left of a `poll`'s timeout.
-struct Patience {
+struct TimeLeft {
     left: Option<Duration>,
     /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where
     /// it is likely to be needed.
     since: Option<Instant>,
 }
 
-impl Patience {
+impl TimeLeft {
     #[inline]
-    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> Patience {
+    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> TimeLeft {
         let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
-        Patience {
+        TimeLeft {
             left: timeout,
             since: (is_finite & is_likely_needed).then(Instant::now),
         }

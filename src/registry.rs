@@ -11,10 +11,10 @@ use crate::sys::selector::{Backend, Serving};
 use crate::token::Token;
 use crate::wake_state::WakeState;
 
-/// Registers [sources](Source) with a [`Poll`](crate::Poll), from any thread, also while it polls.
+/// Registers [sources](Source) with a [`Poll`](crate::Poll), from any thread, even while it polls.
 ///
 /// Obtained from [`Poll::registry`](crate::Poll::registry). It stays usable after the `Poll` is
-/// gone; nothing is reported then.
+/// gone, but then nothing is reported.
 ///
 /// # Examples
 ///
@@ -58,7 +58,7 @@ impl Registry {
 
     /// Registers a source: from now on `poll` reports its readiness under `token`.
     ///
-    /// If the source is ready already, the next `poll` says so. With the default mode, edge, later
+    /// If the source is ready already, the next `poll` reports it. In the default mode, edge, later
     /// events are promised only after an operation on the source returned
     /// [`WouldBlock`](io::ErrorKind::WouldBlock); see [`Interest`] for the others.
     ///
@@ -66,9 +66,10 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered, with this or
-    /// (noticed in debug builds, and always where a source is tracked) with another `Poll`; in
-    /// release builds kqueue does not notice and replaces the registration.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered already, with
+    /// this `Poll` or with another. (That it is another is noticed in debug builds, and always on
+    /// poll(2), event ports and Windows. In release builds kqueue does not notice the second
+    /// registration with the same `Poll` either, and replaces the first.)
     /// [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot detect a direction of
     /// `interests`. Otherwise the system's error, such as `EPERM` for a regular file on epoll. A
     /// call that fails leaves no trace.
@@ -89,10 +90,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Replaces a source's token and interest, and arms it anew: what is ready is reported again.
+    /// Replaces a source's token and interest, and re-arms it: what is ready is reported again.
     ///
-    /// Nothing of the old registration is kept or merged. The old token is not reported by any
-    /// `poll` that begins after this returned.
+    /// Nothing of the old registration is kept or merged. No `poll` that begins after this has
+    /// returned reports the old token.
     ///
     /// # Errors
     ///
@@ -111,15 +112,33 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes a source: no `poll` that begins after this returned reports its token.
+    /// Removes a source: no `poll` that begins after this has returned reports its token.
     ///
-    /// Events that are in an [`Events`](crate::Events) already stay there. The source keeps working
+    /// Events that are already in an [`Events`](crate::Events) stay there. The source keeps working
     /// for I/O and may be registered again.
     ///
     /// # Errors
     ///
     /// [`NotFound`](io::ErrorKind::NotFound) if the source is not registered here. A call that
     /// fails changes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use litio::net::UdpSocket;
+    /// use litio::{Interest, Poll, Token};
+    /// use std::io::ErrorKind;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let poll = Poll::new()?;
+    /// let mut socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
+    /// poll.registry().register(&mut socket, Token(0), Interest::READABLE)?;
+    /// poll.registry().deregister(&mut socket)?;
+    /// let again = poll.registry().deregister(&mut socket);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn deregister<S>(&self, source: &mut S) -> io::Result<()>
     where
@@ -129,16 +148,16 @@ impl Registry {
         self.located(|registry| source.deregister(registry))
     }
 
-    /// Chooses what the `Poll` counts: nothing, until this is called. By any thread, at any time; a
-    /// call of `poll` that is asleep is counted, or not, from the next on.
+    /// Chooses what the `Poll` counts: nothing, until this is called. Any thread may call it at any
+    /// time; if a `poll` is asleep meanwhile, the change takes effect with the next one.
     ///
-    /// Turning it off keeps the numbers, and turning it on again goes on with them.
+    /// Turning counting off keeps the numbers; turning it on again adds to them.
     ///
     /// # Costs
     ///
-    /// Nothing while it is off: what a poll or a wake looks at anyway says so. While it is on, some
-    /// tens of nanoseconds for each call of `poll` and `wake`; with time, also two readings of the
-    /// clock.
+    /// None while it is off: a poll or a wake finds that out from what it looks at anyway. While it
+    /// is on, some tens of nanoseconds for each call of `poll` and `wake`; with time, also two
+    /// readings of the clock.
     ///
     /// # Examples
     ///
@@ -147,8 +166,8 @@ impl Registry {
         self.hub.wakes.set_counting(counting);
     }
 
-    /// What was [counted](Registry::set_counting) so far. By any thread, at any time; it stops
-    /// nobody.
+    /// What has been [counted](Registry::set_counting) so far. Any thread may call it at any time;
+    /// it holds nobody up.
     ///
     /// # Examples
     ///
@@ -196,15 +215,15 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Something that can be registered with a [`Poll`](crate::Poll): sockets, pipes, and whatever a
-/// program makes of them.
+/// Something that can be registered with a [`Poll`](crate::Poll): sockets, pipes, and types that a
+/// program builds on them.
 ///
 /// The methods are not meant to be called directly; use [`Registry::register`] and its siblings.
 ///
 /// # Implementing it
 ///
-/// A type that holds a source forwards to it. One that holds a raw descriptor or socket wraps it in
-/// an [`IoSource`](crate::IoSource), which re-arms correctly everywhere.
+/// A type that holds a source forwards to it. A type that holds a raw descriptor or socket wraps it
+/// in an [`IoSource`](crate::IoSource), which re-arms correctly everywhere.
 ///
 /// ```
 /// use litio::event::Source;

@@ -1,4 +1,4 @@
-//! Wakes: who asked the poller to return, and whether it must be knocked up to hear it.
+//! Wakes: who asked the poller to return, and whether it takes a knock to make it hear.
 //!
 //! One word per [`Poll`](crate::Poll), shared with its registries and wakers. A *wake* sets the
 //! waker's bit; only when nobody has done so yet and the poller sleeps (or may) does it cost a
@@ -90,6 +90,12 @@ impl Approach {
     #[inline]
     pub(crate) fn obstacles(self) -> usize {
         self.0 << STATES
+    }
+
+    /// Whether a wake is pending.
+    #[inline]
+    fn is_woken(self) -> bool {
+        self.0 & WAKES != 0
     }
 
     /// Whether there is, or has been, somebody to wake a poller that sleeps. One without wakers is
@@ -243,13 +249,13 @@ impl WakeState {
         }
         let old = self.word.fetch_or(bit, Ordering::AcqRel);
         if old & (RETRY | COUNTED) != 0 {
-            return self.wake_with_a_remark(old);
+            return self.wake_retrying_or_counted(old);
         }
         needs_knock(old)
     }
 
     #[cold]
-    fn wake_with_a_remark(&self, old: usize) -> bool {
+    fn wake_retrying_or_counted(&self, old: usize) -> bool {
         let must_knock = old & RETRY != 0 || needs_knock(old);
         if old & RETRY != 0 {
             self.word.fetch_and(!RETRY, Ordering::AcqRel);
@@ -302,8 +308,8 @@ impl WakeState {
         Approach(self.word.load(Ordering::Relaxed))
     }
 
-    /// Announces that the poller is about to sleep, if nothing has changed since it looked. False
-    /// if something has.
+    /// Announces that the poller is about to sleep, if nothing has changed since it looked and
+    /// found no wake pending. False if something has.
     #[inline]
     pub(crate) fn announce_sleep_at(&self, Approach(word): Approach) -> bool {
         self.word
@@ -311,36 +317,18 @@ impl WakeState {
             .is_ok()
     }
 
-    /// Announces that the poller is about to sleep. False if a wake is pending, so that it must
-    /// not.
+    /// Announces that the poller is about to sleep. False if it must not, for a wake is pending or
+    /// something else is just being changed.
     #[inline]
     pub(crate) fn announce_sleep(&self) -> bool {
-        let mut word = self.word.load(Ordering::Relaxed);
-        loop {
-            if word & WAKES != 0 {
-                return false;
-            }
-            // Set since before the last wake that was taken: whoever comes now knocks, even if this
-            // load is stale.
-            if word & ASLEEP != 0 {
-                return true;
-            }
-            match self.word.compare_exchange_weak(
-                word,
-                word | ASLEEP,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
+        let approach = self.approach();
+        !approach.is_woken() && (!approach.is_attended() || self.announce_sleep_at(approach))
     }
 
     /// Notes that the poller is awake, if no wake is pending. False if one is, or is just being
     /// made: [`take`](WakeState::take) it.
     #[inline]
-    pub(crate) fn ends_sleep_unwoken(&self) -> bool {
+    pub(crate) fn end_sleep_if_unwoken(&self) -> bool {
         let word = self.word.load(Ordering::Relaxed);
         word & (WAKES | RETRY) == 0
             && self
@@ -352,14 +340,13 @@ impl WakeState {
     /// Whether a poller that has come back from a `select` must [`take`](WakeState::take): wakes
     /// are pending, or it has announced its sleep and there are wakers to be told that it is over.
     #[inline]
-    pub(crate) fn is_owed_a_take(&self, slept: bool) -> bool {
+    pub(crate) fn must_take(&self, slept: bool) -> bool {
         let reasons = if slept { WAKES | ENABLED } else { WAKES };
         self.word.load(Ordering::Relaxed) & reasons != 0
     }
 
     /// Notes that the poller is awake and makes events of the pending wakes as far as there is
     /// room. The others stay pending.
-    ///
     #[inline]
     pub(crate) fn take(&self, room: &mut Room<'_>) -> Taken {
         let pending = self.word.load(Ordering::Relaxed) & WAKES;
@@ -490,8 +477,7 @@ mod tests {
 
     fn take(wakes: &WakeState, slept: bool, room: usize) -> (Vec<usize>, bool) {
         let mut events = Events::with_capacity(room);
-        let knock =
-            wakes.is_owed_a_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
+        let knock = wakes.must_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
@@ -697,7 +683,7 @@ mod loom_tests {
 
         fn take(&self, slept: bool, capacity: usize, seen: &mut [usize]) {
             let mut events = Events::with_capacity(capacity);
-            let is_owed = self.wakes.is_owed_a_take(slept);
+            let is_owed = self.wakes.must_take(slept);
             if is_owed && self.wakes.take(&mut events.room(usize::MAX)).must_knock {
                 self.kernel.knock();
             }
@@ -770,7 +756,7 @@ mod loom_tests {
                     if !std::mem::take(&mut is_ready) {
                         world.kernel.sleep();
                     }
-                    if !world.wakes.ends_sleep_unwoken() {
+                    if !world.wakes.end_sleep_if_unwoken() {
                         world.take(true, 2, &mut seen);
                     }
                 } else {
@@ -820,6 +806,24 @@ mod loom_tests {
     }
 
     #[test]
+    fn loom_a_failed_knock_is_made_up_for_by_the_next_wake() {
+        model(|| {
+            let (world, mut slots) = World::new(1);
+            let slot = slots.pop().unwrap();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.queues[0].store(1, Ordering::Relaxed);
+                if other.wakes.wake(&slot) {
+                    other.wakes.knock_failed();
+                }
+                other.wake(&slot, 2);
+            });
+            world.poll_until(&[2], 1, announced_sleep);
+            waker.join().unwrap();
+        });
+    }
+
+    #[test]
     fn loom_a_waker_made_while_the_poller_sleeps_unannounced_is_heard() {
         model(|| {
             let (world, _) = World::new(0);
@@ -839,7 +843,7 @@ mod loom_tests {
                 } else {
                     announced_sleep(&world)
                 };
-                if world.wakes.is_owed_a_take(slept) {
+                if world.wakes.must_take(slept) {
                     world.wakes.take(&mut events.room(usize::MAX));
                 }
             }
@@ -869,6 +873,30 @@ mod loom_tests {
                 let slept = announced_sleep(&world);
                 world.take(slept, 2, &mut seen);
             }
+            waker.join().unwrap();
+        });
+    }
+
+    /// With room for one, so that something is left in the chunk, and the poller must knock.
+    #[test]
+    fn loom_an_outer_poller_sees_every_wake_in_a_chunk() {
+        model(|| {
+            let (world, mut slots) = World::new(SLOTS + 2);
+            let (b, a) = (slots.pop().unwrap(), slots.pop().unwrap());
+            let mut last = vec![0; SLOTS + 2];
+            world.take(true, 1, &mut last.clone());
+            world.wakes.hand_out();
+            let other = world.clone();
+            let waker = thread::spawn(move || {
+                other.wake(&a, 1);
+                other.wake(&b, 1);
+                other.wake(&a, 2);
+            });
+            (last[SLOTS], last[SLOTS + 1]) = (2, 1);
+            world.poll_until(&last, 1, |world| {
+                world.kernel.sleep();
+                false
+            });
             waker.join().unwrap();
         });
     }

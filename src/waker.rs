@@ -12,21 +12,22 @@ use crate::wake_state::Slot;
 /// event under the waker's token.
 ///
 /// A `Poll` may have any number of wakers, each with a token of its own. Wakes *coalesce*: several
-/// of one waker before the poller gets to them make one event, and when that has been delivered
-/// nothing remains. So a waker says "look", not "how often"; count elsewhere.
+/// wakes of one waker, before the poller gets to them, make one event, and once that has been
+/// delivered nothing remains. So a waker says "look", not "how often"; count elsewhere.
 ///
-/// What a thread has done before it wakes is visible to the poller when it sees the event.
+/// What a thread did before it woke the poller is visible to the poller when it sees the event.
 ///
-/// A wake counts while its waker lives. Dropping the waker frees its place and takes back what was
-/// not delivered yet; no `poll` that begins later reports its token. So a thread that wakes last of
-/// all must not take the waker with it: keep it with the `Poll`, and share it in an
-/// [`Arc`](std::sync::Arc). It may outlive its `Poll`, and does nothing then.
+/// A wake counts while its waker lives. Dropping the waker frees its place and takes back a wake
+/// that has not been delivered yet; no `poll` that begins later reports its token. So a thread that
+/// wakes the poller as its last act must not take the waker with it: keep the waker with the
+/// `Poll`, and share it in an [`Arc`](std::sync::Arc). It may outlive its `Poll`, and then does
+/// nothing.
 ///
 /// # Costs
 ///
-/// [`wake`](Waker::wake) makes a system call only if the poller sleeps and nobody has woken it yet.
-/// To a poller that is busy, or has been woken already, it costs a few nanoseconds. From the moment
-/// on that the poller's descriptor is obtained (to be watched by another poller), every first wake
+/// [`wake`](Waker::wake) makes a system call only if the poller is asleep and nobody has woken it
+/// yet. If the poller is busy, or has been woken already, it costs a few nanoseconds. Once the
+/// poller's descriptor has been obtained (so that another poller can watch it), every first wake
 /// makes the call.
 ///
 /// # Examples
@@ -55,8 +56,8 @@ use crate::wake_state::Slot;
 /// # Platform notes
 ///
 /// WASI and the Nintendo 3DS have nothing that interrupts a `poll`. Without threads that matters
-/// little: what was woken before the `poll` is reported by it. With threads, a poller that sleeps
-/// hears of a wake after at most 10 ms.
+/// little: a `poll` reports the wakes that came before it. With threads, a sleeping poller sees a
+/// wake after at most 10 ms.
 ///
 /// # System calls
 ///
@@ -72,7 +73,7 @@ impl Waker {
     /// # Errors
     ///
     /// Those of making the object that interrupts a sleeping poller, which happens with the first
-    /// waker: too many open descriptors, say. Nothing is left behind then.
+    /// waker: too many open descriptors, for example. A call that fails leaves nothing behind.
     pub fn new(registry: &Registry, token: Token) -> io::Result<Waker> {
         Ok(Waker {
             handle: WakeHandle::new(registry.hub(), token)?,
@@ -83,12 +84,12 @@ impl Waker {
     ///
     /// Takes no lock and allocates nothing: it may be called in a signal handler, and it leaves
     /// `errno` as it was unless it fails. (Where a pipe interrupts the poller, on NetBSD before 10,
-    /// OpenBSD and Unixes with poll(2) and no eventfd, a wake that finds the pipe full changes
-    /// `errno` all the same: after thousands that were not looked at.)
+    /// OpenBSD and Unixes with poll(2) and no eventfd, a wake that finds the pipe full, after
+    /// thousands that the poller has not seen, does change `errno`.)
     ///
     /// # Errors
     ///
-    /// Those of the system call, if one was needed. The wake is remembered all the same and the
+    /// Those of the system call, if one was needed. The wake is remembered all the same, and the
     /// next one tries the call again.
     #[inline]
     pub fn wake(&self) -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! Single calls of the library in a loop, for their instructions to be counted (`cargo xtask step instructions`): none of
-//! this is a benchmark, for nothing is timed.
+//! Single calls of the library in a loop, for their instructions to be counted (`cargo xtask step
+//! instructions`): none of this is a benchmark, for nothing is timed.
 
 use std::io;
 use std::time::Duration;

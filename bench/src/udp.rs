@@ -1,5 +1,5 @@
-//! UDP in runs on loopback: one socket sends a run, the other receives all of it, on one thread, so that a figure is the whole
-//! way of a datagram. Raw calls are the limit, quinn-udp is the peer.
+//! UDP in runs on loopback: one socket sends a run, the other receives all of it, on one thread, so
+//! that a figure is the whole way of a datagram. Raw calls are the limit, quinn-udp is the peer.
 
 use std::io;
 use std::mem::zeroed;

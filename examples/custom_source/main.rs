@@ -1,7 +1,7 @@
-//! Sources of one's own, made in two ways.
+//! Sources of your own, made in two ways.
 //!
-//! - `Inbox` (everywhere): a queue of this process, with no descriptor at all. It makes itself a
-//!   `Waker` with the token that it is registered with.
+//! - `Inbox` (everywhere): a queue within this process, with no descriptor at all. It makes itself
+//!   a `Waker` with the token under which it is registered.
 //! - `Ticker` (Linux): a descriptor that Litio has no type for, here a timerfd. `IoSource` makes a
 //!   source of it.
 
@@ -22,7 +22,7 @@ const TICKER: Token = Token(1);
 
 fn main() -> io::Result<()> {
     if cfg!(target_family = "wasm") {
-        eprintln!("custom_source needs a second thread, which WASI has not");
+        eprintln!("custom_source needs a second thread, which WASI does not have");
         return Ok(());
     }
     let mut poll = Poll::new()?;

@@ -25,7 +25,7 @@ impl Ticker {
         Ok(Self(IoSource::new(timer)))
     }
 
-    /// How often the timer has ticked since the last call. `WouldBlock` says: not once.
+    /// How often the timer has ticked since the last call; `WouldBlock` if not at all.
     pub(crate) fn ticks(&self) -> io::Result<u64> {
         let mut count = [0; 8];
         // Through `do_io`, so that Litio sees `WouldBlock` and watches for readiness again: some
@@ -37,7 +37,7 @@ impl Ticker {
     }
 }
 
-/// A type that holds a source is one itself by passing everything on.
+/// A type that holds a source becomes one itself by forwarding everything.
 impl event::Source for Ticker {
     fn register(
         &mut self,

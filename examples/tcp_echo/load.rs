@@ -1,4 +1,4 @@
-//! The load: many connections on one thread, each with one message under way.
+//! The load: many connections on one thread, each with one message in flight.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,7 +18,8 @@ pub(crate) fn run(options: &Options, server: SocketAddr) -> Result<(), Box<dyn E
     let mut events = Events::with_capacity(1024);
     let mut clients = Vec::new();
     for token in (0..options.connections.get()).map(Token) {
-        let mut client = Client::connect(server)?;
+        let mut client = Client::connect(server)
+            .map_err(|err| format!("cannot open connection {}: {err}", token.0 + 1))?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry()
             .register(&mut client.stream, token, interest)?;
@@ -63,8 +64,8 @@ struct Client {
 }
 
 impl Client {
-    /// Waits until connected, so that no more than the echo is measured. The guide shows how to
-    /// connect without waiting.
+    /// Waits until it is connected, so that nothing but the echo is measured. The guide shows how
+    /// to connect without waiting.
     fn connect(server: SocketAddr) -> io::Result<Self> {
         let stream = std::net::TcpStream::connect(server)?;
         stream.set_nonblocking(true)?;
@@ -87,7 +88,7 @@ impl Client {
             while self.sent < message.len() {
                 match self.stream.write(&message[self.sent..]) {
                     Ok(n) => self.sent += n,
-                    // Reads all the same: while neither end reads, neither can write.
+                    // Reads all the same: if neither end reads, neither can write.
                     Err(err) if err.kind() == ErrorKind::WouldBlock => break,
                     Err(err) => return Err(err),
                 }

@@ -1,4 +1,4 @@
-//! An echo server over TCP, and the load to try it with in `load.rs`.
+//! An echo server over TCP, and, in `load.rs`, a load to try it with.
 //!
 //! ```text
 //! cargo run --release --example tcp_echo
@@ -19,19 +19,19 @@ use clap::Parser;
 use litio::net::{TcpListener, TcpStream};
 use litio::{Events, Interest, Poll, Token, Waker};
 
-/// Measures an echo over TCP: how many messages a second, and how long one takes there and back.
+/// Measures an echo over TCP: messages per second, and how long a round trip takes.
 #[derive(Parser)]
 struct Options {
     /// Only serve, on this address, until Ctrl-C
     #[arg(long, value_name = "ADDR")]
     serve: Option<String>,
-    /// Connections of the load, each with one message under way
+    /// Connections to open, each with one message in flight
     #[arg(long, default_value = "64")]
     connections: NonZeroUsize,
     /// Bytes in a message
     #[arg(long, default_value = "64")]
     size: NonZeroUsize,
-    /// How long to measure
+    /// How long to measure, in seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
 }
@@ -53,7 +53,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         return Ok(serve(poll, listener)?);
     }
     if cfg!(target_family = "wasm") {
-        return Err("the load needs a second thread, which WASI has not; try --serve".into());
+        return Err("the load needs a second thread, which WASI does not have; try --serve".into());
     }
     let stop = Waker::new(poll.registry(), STOP)?;
     let server = thread::spawn(move || serve(poll, listener));
@@ -115,7 +115,7 @@ fn serve(mut poll: Poll, mut listener: TcpListener) -> io::Result<()> {
                         Err(err) if err.kind() == ErrorKind::WouldBlock => {} // until the next event
                         Ok(()) | Err(_) => {
                             connections.remove(&token);
-                            // Somebody may wait whom we had no descriptor left for: ask again.
+                            // Somebody may be waiting for this descriptor: ask again.
                             registry.reregister(&mut listener, LISTENER, Interest::READABLE)?;
                         }
                     }
@@ -135,7 +135,7 @@ impl Connection {
     /// "not now": the next event resumes here.
     fn echo(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         loop {
-            // Reads no more before all is sent: a peer that does not read slows itself only.
+            // Reads no more until all is sent: a peer that does not read slows down only itself.
             while !self.unsent.is_empty() {
                 let n = self.stream.write(&self.unsent)?;
                 self.unsent.drain(..n);

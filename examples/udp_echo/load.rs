@@ -1,4 +1,4 @@
-//! The load: keeps a window of datagrams under way, and takes the time of each.
+//! The load: keeps a window of datagrams in flight, and times each of them.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -26,13 +26,13 @@ struct Options {
     /// Bytes in a datagram
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(8..=65_507))]
     size: u16,
-    /// Datagrams under way at once
+    /// Datagrams in flight at once
     #[arg(long, default_value_t = 16)]
     window: usize,
     /// Send and receive many datagrams per call: a whole window as one run
     #[arg(long)]
     batch: bool,
-    /// How long to measure
+    /// How long to measure, in seconds
     #[arg(long, default_value_t = 3)]
     seconds: u64,
 }
@@ -46,7 +46,7 @@ fn main() {
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if cfg!(target_family = "wasm") {
-        return Err("the load needs a second thread, which WASI has not".into());
+        return Err("the load needs a second thread, which WASI does not have".into());
     }
     let socket = UdpSocket::bind("127.0.0.1:0".parse()?)?;
     let address = socket.local_addr()?;

@@ -46,7 +46,7 @@ pub(crate) fn visit(mut stream: UnixStream, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// There is nothing yet, or the connection is not.
+/// There is nothing to read yet, or no connection yet.
 fn is_early(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }

@@ -10,7 +10,7 @@ const LISTENER: Token = Token(0);
 const LINE_MAX: usize = 4096;
 const UNSENT_MAX: usize = 64 * 1024;
 
-/// Serves forever, or until so many guests have come and gone.
+/// Serves forever, or until `guests_max` guests have come and gone.
 pub(crate) fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(128);
@@ -54,7 +54,7 @@ pub(crate) fn serve(mut listener: UnixListener, guests_max: Option<usize>) -> io
                         guests.insert(token, guest);
                     } else {
                         gone += 1;
-                        // Somebody may wait whom we had no descriptor left for: ask again.
+                        // Somebody may be waiting for this descriptor: ask again.
                         drop(guest);
                         registry.reregister(&mut listener, LISTENER, Interest::READABLE)?;
                     }
@@ -83,7 +83,7 @@ impl Guest {
         }
     }
 
-    /// Appends what the guest says to `said`, until there is no more (`true`) or ever (`false`).
+    /// Appends what the guest says to `said`. False if the guest will say no more.
     fn listen(&mut self, said: &mut String) -> bool {
         let mut chunk = [0; 1024];
         while self.heard.len() < LINE_MAX {
@@ -113,8 +113,8 @@ impl Guest {
 
     fn flush(&mut self) {
         while !self.unsent.is_empty() {
-            // Is the socket full? An event will tell when it is not. Is the guest gone? So will be
-            // the stream, when it is read.
+            // If the socket is full, an event will say when it no longer is. If the guest is gone,
+            // reading will find that out.
             let Ok(n) = self.stream.write(&self.unsent) else {
                 break;
             };

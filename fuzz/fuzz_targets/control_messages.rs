@@ -1,5 +1,5 @@
-//! The reader of control messages: it comes to an end with any bytes and gives none that are not theirs; and what the writer
-//! made of what it gave reads the same again.
+//! The reader of control messages: it comes to an end with any bytes and gives none that are not
+//! theirs; and what the writer made of what it gave reads the same again.
 //!
 //! `cargo +nightly fuzz run control_messages`
 

@@ -1,5 +1,6 @@
-//! Registering, reading, writing, closing, waking and polling in any order, on every backend that runs here, held against the
-//! conformance suite's model of what must be reported, what may be and what must not.
+//! Registering, reading, writing, closing, waking and polling in any order, on every backend that
+//! runs here, held against the conformance suite's model of what must be reported, what may be and
+//! what must not.
 //!
 //! `cargo +nightly fuzz run model -- -max_len=1024`
 

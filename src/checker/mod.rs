@@ -2,8 +2,8 @@
 //!
 //! It keeps a book of the registrations of one poller, with the place in the program where each was
 //! made. The sources write into it what was done with them ([`Watch`]), and the poller what it
-//! reported ([`Active`]). All of that is in `active.rs`. A release build has `inert.rs` in its
-//! place, in which everything is empty and has no size.
+//! reported ([`Active`]). A release build has `inert.rs` in the place of `active.rs`, in which
+//! everything is empty and has no size.
 
 use std::fmt;
 use std::panic::Location;
@@ -16,6 +16,8 @@ mod active;
 #[cfg(not(debug_assertions))]
 #[path = "inert.rs"]
 mod active;
+#[cfg(debug_assertions)]
+mod book;
 
 pub(crate) use active::{Active, Watch, Watcher};
 
@@ -33,7 +35,7 @@ type Report = Box<dyn Fn(&Finding) + Send + Sync>;
 /// In debug builds the environment variable `LITIO_CHECK` gives every `Poll` a checker when it is
 /// made: `LITIO_CHECK=report` prints what is found to the standard error output,
 /// `LITIO_CHECK=panic` panics. A number, after a comma, is the [patience](Checker::patience) in
-/// milliseconds: `LITIO_CHECK=panic,50`.
+/// milliseconds: `LITIO_CHECK=panic,50`. Any other value asks for nothing.
 ///
 /// # Limits
 ///
@@ -117,17 +119,18 @@ pub enum Mistake {
     /// A readable edge was reported, no operation has drained the source since, and the
     /// [patience](Checker::patience) is over.
     ///
-    /// Drained it is by [`WouldBlock`](std::io::ErrorKind::WouldBlock), by a short read of a
-    /// stream, by the end of the stream or an error; reregistering makes good for it. Without that,
-    /// no further event is promised, whatever arrives: the connection hangs, on some systems
-    /// always, on others sometimes.
+    /// [`WouldBlock`](std::io::ErrorKind::WouldBlock), a short read of a stream, the end of the
+    /// stream and errors drain it; reregistering has the same effect. Without any of these no
+    /// further event is promised, whatever arrives: the connection hangs, on some systems always,
+    /// on others sometimes.
     Undrained,
     /// The source was reported by 256 polls in a row within a second, and no operation in the
     /// direction that was reported has got anywhere: the program spins.
     ///
     /// So does a level-triggered source that nobody reads, one that is registered for writing with
     /// nothing to write, one at its end that is read again and again, and a listener that has run
-    /// out of descriptors.
+    /// out of descriptors. An edge for new readiness does not count, only one that a `reregister`
+    /// has brought back.
     Spinning,
     /// An event came for a source that is gone: it was dropped, or unwrapped, while it was
     /// registered, and its descriptor or a duplicate of it lives on.
@@ -148,10 +151,14 @@ pub enum Mistake {
     RegisteredElsewhere,
 }
 
-/// A mistake, and whose it is.
+/// A mistake, and which source it is about. Handed to the [`Checker`]'s `report`.
 ///
-/// Its `Display` says all in one line: the token, the place in the program where the source was
-/// registered, what happened and what to do.
+/// Its `Display` says everything in one line: the token, the place in the program where the source
+/// was registered, what happened and what to do.
+///
+/// # Examples
+///
+/// See [`Checker`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     mistake: Mistake,
@@ -179,7 +186,7 @@ impl Finding {
         self.registered_at
     }
 
-    /// Where in the program the call was that is the mistake, if it was one.
+    /// Where in the program the mistaken call was made, if the mistake is a call.
     #[must_use]
     pub fn called_at(&self) -> Option<&'static Location<'static>> {
         self.called_at

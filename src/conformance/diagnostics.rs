@@ -254,6 +254,27 @@ pub(super) fn a_poll_that_spins_at_the_end_of_a_stream_is_found<B: Subject>() {
     findings.expect(&[(Mistake::Spinning, 7)]);
 }
 
+/// A program that lets its peer wait, and is told of each byte that comes, does not spin; patience
+/// is what it asks for. One that has the same told again and again does.
+pub(super) fn edges_of_news_are_no_spinning<B: Subject>() {
+    let Some((mut rig, findings)) = checked::<B>(DEADLINE) else {
+        return;
+    };
+    let (mut source, peer) = source();
+    rig.register(&mut source, 7, RW);
+    for _ in 0..500 {
+        send(&peer, 1);
+        rig.poll_now();
+        drain_raw(&source.inner); // unseen, to make room
+    }
+    findings.expect(&[]);
+    for _ in 0..500 {
+        rig.reregister(&mut source, 7, RW);
+        rig.expect(7, WRITABLE);
+    }
+    findings.expect(&[(Mistake::Spinning, 7)]);
+}
+
 pub(super) fn a_busy_poll_that_gets_somewhere_is_not_found<B: Subject>() {
     let Some((mut rig, findings)) = checked::<B>(PATIENCE) else {
         return;

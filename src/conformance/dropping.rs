@@ -160,9 +160,9 @@ pub(super) fn duplicates_are_sources_of_their_own<B: Subject>() {
     assert_eq!(seen.count(8), 0);
 }
 
-/// epoll and kqueue know an open file, not its numbers, or forget only the last of them: the
-/// documentation tells to deregister first. Where registrations are tracked nothing needs to be
-/// told.
+/// epoll knows an open file and not its numbers, and so does the emulation of kqueue (the real one
+/// forgets a number that is closed): the documentation says to deregister first. Where
+/// registrations are tracked, dropping does it.
 pub(super) fn a_source_dropped_while_a_duplicate_lives_is_silent_where_tracked<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source::<B>();

@@ -207,6 +207,7 @@ macro_rules! conformance {
                 what_is_not_an_edge_need_not_be_drained
                 a_poll_that_spins_is_found
                 a_poll_that_spins_at_the_end_of_a_stream_is_found
+                edges_of_news_are_no_spinning
                 a_busy_poll_that_gets_somewhere_is_not_found
                 registering_twice_is_found_with_both_places
                 registering_elsewhere_is_found
@@ -222,6 +223,7 @@ macro_rules! conformance {
             tests! { $backend, pacing:
                 a_paced_source_is_repeated_at_growing_intervals_at_most
                 the_directions_of_a_paced_source_do_not_disturb_each_other
+                a_direction_that_rests_long_does_not_slow_down_the_other
                 a_paced_source_reports_new_data_unasked
                 a_paced_source_that_is_not_ready_leaves_the_timeout_alone
                 a_paced_source_that_was_removed_is_not_repeated

@@ -60,6 +60,33 @@ pub(super) fn the_directions_of_a_paced_source_do_not_disturb_each_other<B: Subj
     }
 }
 
+/// What is always ready in one direction, and rests long, does not make the other rest as long:
+/// there are several edges of reading between two reports that there is room.
+pub(super) fn a_direction_that_rests_long_does_not_slow_down_the_other<B: Subject>() {
+    let mut rig = Rig::<B>::new();
+    let (mut source, peer) = source();
+    rig.register(&mut source, 7, RW.paced());
+    // Until it rests for eight milliseconds, where it does.
+    let rests = if B::Registration::REARMS { 3 * 64 } else { 1 };
+    for _ in 0..rests {
+        rig.expect(7, WRITABLE);
+    }
+    let end = Instant::now() + DEADLINE;
+    let mut reads = 0;
+    while reads < 3 {
+        assert!(Instant::now() < end, "as slow as the other direction");
+        send(&peer, 1);
+        let seen = rig.poll(DEADLINE);
+        // An edge that the system reports by itself tells of room as well.
+        if B::Registration::REARMS && seen.contains(7, WRITABLE) {
+            reads = 0;
+        } else if seen.contains(7, READABLE) {
+            reads += 1;
+        }
+        drain_raw(&source.inner);
+    }
+}
+
 pub(super) fn a_paced_source_reports_new_data_unasked<B: Subject>() {
     let mut rig = Rig::<B>::new();
     let (mut source, peer) = source();

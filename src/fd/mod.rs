@@ -20,7 +20,7 @@ pub use source_fd::SourceFd;
 /// Stamps the traits on types that have `as_std`, `into_std` and `from_std`.
 macro_rules! descriptors {
     ($($source:ident),*) => { $(
-        /// The descriptor. I/O on it is not seen by the source: run it in
+        /// The descriptor. The source does not see I/O on it: run that in
         #[doc = concat!("[`try_io_for`](", stringify!($source), "::try_io_for).")]
         impl ::std::os::fd::AsFd for $source {
             fn as_fd(&self) -> ::std::os::fd::BorrowedFd<'_> {
@@ -43,7 +43,7 @@ macro_rules! descriptors {
             }
         }
 
-        /// As `From<OwnedFd>`, with the duty to see to it that nobody else owns the descriptor.
+        /// As `From<OwnedFd>`; the caller makes sure that nobody else owns the descriptor.
         impl ::std::os::fd::FromRawFd for $source {
             unsafe fn from_raw_fd(fd: ::std::os::fd::RawFd) -> $source {
                 // SAFETY: the caller promises an open descriptor that nobody else owns.
@@ -51,15 +51,15 @@ macro_rules! descriptors {
             }
         }
 
-        /// Gives the descriptor. It stays non-blocking and, on epoll and kqueue, registered until
-        /// it is closed: deregister it first if it lives on.
+        /// Gives up the descriptor. It stays non-blocking and, on epoll and kqueue, registered
+        /// until it is closed: deregister it first if it lives on.
         impl From<$source> for ::std::os::fd::OwnedFd {
             fn from(source: $source) -> ::std::os::fd::OwnedFd {
                 source.into_std().into()
             }
         }
 
-        /// As `From<…> for OwnedFd`, with the duty to close it.
+        /// As `From<…> for OwnedFd`; the caller closes it.
         impl ::std::os::fd::IntoRawFd for $source {
             fn into_raw_fd(self) -> ::std::os::fd::RawFd {
                 ::std::os::fd::OwnedFd::from(self).into_raw_fd()

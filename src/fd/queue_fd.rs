@@ -12,9 +12,11 @@ if_selector_is_descriptor! {
     /// another poller can watch it.
     ///
     /// From the first use on, every first [wake](crate::Waker::wake) makes a system call, because
-    /// the other poller may be the one that sleeps.
+    /// it may be the other poller that is asleep.
     ///
-    /// Exists where the queue is a descriptor: epoll, kqueue and event ports.
+    /// Exists where the queue is a descriptor: epoll, kqueue and event ports. On event ports a
+    /// `SourceFd` that rests does not show on it, because only a `poll` looks after it: register it
+    /// level-triggered or one-shot, or watch with a timeout.
     impl AsRawFd for Registry {
         fn as_raw_fd(&self) -> RawFd {
             self.hub().hand_out().as_raw_fd()

@@ -1,44 +1,46 @@
 //! Many UDP datagrams per call: an order of magnitude where they come in runs.
 //!
-//! A datagram sent or received by itself costs a system call, which is the lesser part, and a way
-//! through the network stack, which is the greater. Systems can take a *run* instead: datagrams of
-//! one length to one place, one behind the other in one buffer, that go through the stack as one
-//! packet and are cut at its end (*segmentation offload*); and can hand out what arrived alike in
-//! one buffer (*coalescing*). The [guide](crate::guide::datagrams) says when it pays.
+//! A datagram sent or received on its own costs a system call, which is the smaller part, and a way
+//! through the network stack, which is the larger. Systems can take a *run* instead: datagrams of
+//! one length to one place, one behind the other in one buffer, which go through the stack as one
+//! packet and are cut apart at its end (*segmentation offload*). And they can put datagrams that
+//! arrive alike into one buffer (*coalescing*). The [guide](crate::guide::datagrams) says when it
+//! pays.
 //!
 //! # How it works
 //!
-//! - A [`SendRun`] is what to send: a slice of the program's, where to cut it, whereto, and what
-//!   else is asked for these datagrams (source address, interface, congestion mark, hop limit).
+//! - A [`SendRun`] is what to send: a slice of the program's, where to cut it, where to send it,
+//!   and what else is asked for (source address, interface, congestion mark, hop limit).
 //! - A [`RecvRun`] is a buffer of the program's and, after receiving, the datagrams in it and what
-//!   the system told of them.
-//! - A [`Batch`] is what is known of one socket: it switches on what is [`Wanted`], says what was
-//!   granted, and learns which mechanism works. Make one for each socket and keep it beside it.
-//! - [`UdpSocket::send_runs`] and [`UdpSocket::recv_runs`] do it. They allocate nothing; headers
-//!   and control messages are on the stack.
+//!   the system said about them.
+//! - A [`Batch`] is what is known about one socket: it switches on what is [`Wanted`], says what
+//!   was granted, and learns which mechanism works. Make one for each socket and keep it with it.
+//! - [`UdpSocket::send_runs`] and [`UdpSocket::recv_runs`] do the work. They allocate nothing;
+//!   headers and control messages are on the stack.
 //!
-//! The program is written once. Underneath is the best that the system has for this socket at this
-//! moment; what it refuses is done by lesser means in the same call, down to one plain call for
-//! each datagram, with the same results.
+//! The program is the same everywhere. Underneath is the best that the system has for this socket
+//! at this moment; what the system refuses is done by simpler means in the same call, down to one
+//! plain call for each datagram, with the same results.
 //!
-//! Counts are partial, as with `write`: [`WouldBlock`](std::io::ErrorKind::WouldBlock) only before
-//! the first datagram. If fewer were sent than there are, go on with the rest
+//! Counts may be partial, as with `write`: [`WouldBlock`](std::io::ErrorKind::WouldBlock) comes
+//! only before the first datagram. If fewer datagrams were sent than there are, go on with the rest
 //! ([`SendRun::advance_runs`]): the next call sends on, or says why not. If fewer runs were
 //! received than there are buffers, receive again: only `WouldBlock` makes the next event certain.
-//! An error after the first datagram ends the call with the count, and is met again by the next;
-//! except that an error which earlier datagrams met (`ConnectionRefused`) may go unreported.
-//! A datagram that is refused, such as one that is larger than the path takes (`EMSGSIZE`), is the
-//! first of those left: advance by one to go on without it.
+//! An error after the first datagram ends the call with the count, and the next call meets it
+//! again; but an error from earlier datagrams (`ConnectionRefused`) may go unreported. A datagram
+//! that is refused, such as one larger than the path takes (`EMSGSIZE`), is the first of those that
+//! are left: advance by one to go on without it.
 //!
 //! # Why it is so
 //!
 //! The state is not in [`UdpSocket`], which stays as small as std's, and costs nothing to those who
-//! do without. Passing the batch of another socket is only wrong about what works and what is told;
-//! but a socket that coalesces needs a batch to which that was granted, lest several datagrams look
-//! like one.
-//! Counts are of datagrams when sending, because a run may be sent in part; and of runs when
-//! receiving, because that is what has been filled. Metadata is asked for, because the kernel's
-//! work for each datagram grows with it.
+//! do without. With the batch of another socket, a call is only wrong about what works and what is
+//! known; but a socket that coalesces needs a batch to which that was granted, or several datagrams
+//! look like one.
+//!
+//! Sending counts datagrams, because a run may be sent in part; receiving counts runs, because
+//! those are what has been filled. Metadata has to be asked for, because the kernel's work for each
+//! datagram grows with it.
 //!
 //! # Platform notes
 //!
@@ -56,7 +58,7 @@
 //! Apple's systems have calls for many datagrams, `sendmsg_x` and `recvmsg_x`, but not for
 //! programs: they are declared in `bsd/sys/socket_private.h` of xnu, which is in no SDK; the App
 //! Store admits public interfaces only (guideline 2.5.1); and they differ between releases (that of
-//! macOS 10.15 does not say how long the control messages are). Who wants them all the same runs
+//! macOS 10.15 does not say how long the control messages are). If you want them all the same, call
 //! them in [`try_io_for`](UdpSocket::try_io_for).
 //!
 //! # Examples
@@ -79,7 +81,7 @@
 //! let run = SendRun::new(&contents).segment_len(100).to(socket.local_addr()?);
 //! assert_eq!(peer.send_runs(&Batch::new(&peer, Wanted::NOTHING)?, &[run])?, 16);
 //!
-//! // 65,535 bytes each, lest a coalesced run be cut off.
+//! // 65,535 bytes each, or a coalesced run might be cut off.
 //! let mut runs = [(); 4].map(|()| RecvRun::new(vec![0; 65_535]));
 //! let mut count = 0;
 //! while count < 16 {
@@ -109,7 +111,7 @@ use crate::sys::socket::batch::Offload;
 
 pub use crate::datagram::{Datagrams, DatagramsMut, Ecn, RecvRun, SendRun, Wanted};
 
-/// What a UDP socket can do for many datagrams per call: asked once, learnt on the way.
+/// What is known about a UDP socket for sending and receiving many datagrams per call.
 ///
 /// # Examples
 ///
@@ -124,7 +126,7 @@ impl Batch {
     /// duplicates.
     ///
     /// With [`Wanted::COALESCED`] granted, receive with [`UdpSocket::recv_runs`] and this batch
-    /// only: all else would give several datagrams for one.
+    /// only: anything else would return several datagrams as one.
     ///
     /// # Errors
     ///
@@ -183,8 +185,8 @@ impl Batch {
         self.offload.max_segments()
     }
 
-    /// How many datagrams may come in one buffer: 1 unless [`Wanted::COALESCED`] was granted. A
-    /// bound; buffers of 65,535 bytes have room for them, however many and long they are.
+    /// How many datagrams may come in one buffer, at most: 1 unless [`Wanted::COALESCED`] was
+    /// granted. Buffers of 65,535 bytes have room for them, however many and however long.
     ///
     /// # Examples
     ///

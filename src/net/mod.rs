@@ -1,28 +1,28 @@
 //! Sockets: TCP, UDP and, on Unix, Unix sockets; on Linux and Android also vsock, between virtual
 //! machines and their host.
 //!
-//! They are what std's types of the same names are, made non-blocking and close-on-exec, and turned
-//! into [sources](crate::event::Source). Methods that would wait answer
-//! [`WouldBlock`](std::io::ErrorKind::WouldBlock) instead; an event says when to try again. All
+//! They are std's types of the same names, non-blocking and close-on-exec, and turned into
+//! [sources](crate::event::Source). Where std's methods would wait, these return
+//! [`WouldBlock`](std::io::ErrorKind::WouldBlock); an event says when to try again. All methods
 //! take `&self`, and all types are `Send` and `Sync`.
 //!
 //! # Draining
 //!
 //! Registrations are edge-triggered by default: after an event, repeat the operation until it
-//! answers `WouldBlock`, or no further event is promised. [`TcpStream::SHORT_READ_DRAINS`] says
-//! when one may stop sooner.
+//! returns `WouldBlock`, or no further event is promised. [`TcpStream::SHORT_READ_DRAINS`] says
+//! when you may stop sooner.
 //!
 //! # What is not here
 //!
 //! Socket options: `socket2::SockRef::from(&stream)` has them all, and works with these types.
 //! Operations that std lacks go through `try_io_for`, which every type has, so that the source is
-//! armed again where that is not the system's work.
+//! re-armed where the system does not do so itself.
 //!
 //! # Registration
 //!
 //! A socket may be dropped while it is registered; that deregisters it. The exception is a socket
-//! whose descriptor was duplicated (`try_clone_to_owned`, `fork`): epoll and kqueue forget it when
-//! the last duplicate is closed, so deregister it first.
+//! whose descriptor has duplicates (`try_clone_to_owned`, `fork`): epoll forgets it only when the
+//! last of them is closed, so deregister it first.
 //!
 //! # Examples
 //!
@@ -181,8 +181,8 @@ macro_rules! debug_as_std {
 /// The way back to std's type.
 macro_rules! into_std {
     ($source:ident, $std:ty) => {
-        /// Gives std's type. It stays non-blocking and, on epoll and kqueue, registered until it is
-        /// closed: deregister it first if it lives on.
+        /// Gives up std's type. It stays non-blocking and, on epoll and kqueue, registered until it
+        /// is closed: deregister it first if it lives on.
         impl From<$source> for $std {
             fn from(source: $source) -> $std {
                 source.into_std()
@@ -194,23 +194,22 @@ macro_rules! into_std {
 /// `try_io` and `try_io_for`, with an example.
 macro_rules! operations {
     ($(#[$example:meta])*) => {
-        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and
-        /// if it would have blocked, arms every registered direction again.
+        /// Runs an operation that uses the descriptor (the socket on Windows) by other means and,
+        /// if it would have blocked, re-arms every registered direction.
         ///
-        /// The operation must return `WouldBlock` exactly if the source was not ready. Returning it
-        /// for other reasons only costs spurious events. [`try_io_for`](Self::try_io_for) arms no
-        /// more than is needed, and has an example.
+        /// The operation must return `WouldBlock` when the source was not ready, and should return
+        /// it only then; otherwise it costs spurious events. [`try_io_for`](Self::try_io_for)
+        /// re-arms no more than is needed, and has an example.
         ///
         /// # Errors
         ///
-        /// Those of the operation. If it would have blocked but the source cannot be armed again,
-        /// the error of that.
+        /// Those of the operation. If it would have blocked but the source cannot be re-armed, the
+        /// error of re-arming.
         ///
         /// # System calls
         ///
-        /// Those of the operation. Arming again is none on epoll, kqueue and (while the poller does
-        /// not sleep) poll(2); port_associate(3C) on event ports; `NtDeviceIoControlFile` on
-        /// Windows.
+        /// Those of the operation. Re-arming takes none on epoll, kqueue and (unless the poller is
+        /// asleep) poll(2); port_associate(3C) on event ports; `NtDeviceIoControlFile` on Windows.
         #[inline]
         pub fn try_io<F, T>(&self, operation: F) -> ::std::io::Result<T>
         where
@@ -219,8 +218,8 @@ macro_rules! operations {
             self.inner.try_io(operation)
         }
 
-        /// Runs an operation that uses the descriptor (the socket on Windows) by other means, and
-        /// if it would have blocked, arms the directions of `interest` again: those in which it can
+        /// Runs an operation that uses the descriptor (the socket on Windows) by other means and,
+        /// if it would have blocked, re-arms the directions of `interest`: those in which it can
         /// block.
         ///
         /// # Errors

@@ -10,7 +10,7 @@ use crate::sys::socket::tcp;
 
 /// A TCP socket that accepts connections.
 ///
-/// Readable means that a connection waits. Several may wait behind one event: accept until
+/// Readable means that a connection is waiting. One event may stand for several: accept until
 /// `WouldBlock`.
 ///
 /// # Examples
@@ -46,14 +46,14 @@ impl TcpListener {
     /// Makes a listener on an address; with port 0, on a free port, which
     /// [`local_addr`](TcpListener::local_addr) tells.
     ///
-    /// It can be accepted from at once. A port whose last connections are still in `TIME_WAIT` can
-    /// be taken, one that has a listener cannot. The backlog is that of std, 128 connections where
-    /// the system does not allow less.
+    /// It accepts connections from the start. A port whose last connections are still in
+    /// `TIME_WAIT` can be used again, one that has a listener cannot. The backlog is that of std:
+    /// 128 connections, or fewer if the system allows no more.
     ///
     /// # Errors
     ///
-    /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it; otherwise the
+    /// [`AddrInUse`](io::ErrorKind::AddrInUse) or
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system judges; otherwise the
     /// error of the system call that failed.
     ///
     /// # Platform notes
@@ -64,8 +64,8 @@ impl TcpListener {
     ///
     /// # System calls
     ///
-    /// socket(2), setsockopt(2), bind(2), listen(2); elsewhere than on Linux, illumos, Solaris and
-    /// the BSDs also fcntl(2).
+    /// socket(2), setsockopt(2), bind(2), listen(2); also fcntl(2), except on Linux, illumos,
+    /// Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -106,17 +106,19 @@ impl TcpListener {
         }
     }
 
-    /// Accepts a connection: a stream, non-blocking and close-on-exec whatever the listener is, and
-    /// its peer's address.
+    /// Accepts a connection: returns a stream, non-blocking and close-on-exec whatever the listener
+    /// is, and its peer's address.
     ///
-    /// The stream is not registered. It inherits options of the listener as the system has it.
+    /// The stream is not registered. Which options it inherits from the listener depends on the
+    /// system.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if none waits. Of the others, `ECONNABORTED` and,
-    /// on Linux, network errors of the new connection (accept(2) lists them) concern one connection
-    /// only: go on. `EMFILE` and `ENFILE` leave the connection waiting, without a new event: try
-    /// again when descriptors are free. A signal is no error here; the call is repeated.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) if no connection is waiting. Of the others,
+    /// `ECONNABORTED` and, on Linux, network errors of the new connection (accept(2) lists them)
+    /// concern one connection only: go on. `EMFILE` and `ENFILE` leave the connection waiting,
+    /// without a new event: try again when descriptors are free. A signal is not an error here; the
+    /// call is repeated.
     ///
     /// # System calls
     ///
@@ -135,7 +137,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of getsockname(2), which has none for a socket that is open.
+    /// Those of getsockname(2), which do not occur for an open socket.
     ///
     /// # Examples
     ///
@@ -158,8 +160,8 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for a listener
-    /// on an IPv6 address.
+    /// Those of setsockopt(2): `EINVAL` for 0 and for more than 255, and on some systems for a
+    /// listener on an IPv6 address.
     ///
     /// # Examples
     ///
@@ -191,7 +193,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// Those of getsockopt(2); not the error that is asked for.
+    /// Those of getsockopt(2) itself; the pending error is in the `Option`.
     ///
     /// # Examples
     ///

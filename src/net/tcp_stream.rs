@@ -11,8 +11,8 @@ use crate::sys::socket::tcp;
 
 /// A TCP connection.
 ///
-/// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a
-/// reference to it.
+/// Read and write it through [`Read`](io::Read) and [`Write`](io::Write), on the stream or on a
+/// shared reference to it.
 ///
 /// # Examples
 ///
@@ -56,9 +56,9 @@ pub struct TcpStream {
 impl TcpStream {
     /// True: a read of fewer bytes than were asked for has drained the socket.
     ///
-    /// A program may then wait for the next event at once, and spare itself the read that only
-    /// answers `WouldBlock`. On every platform such a read counts as that answer, so that the next
-    /// byte to arrive is an event.
+    /// A program may then wait for the next event at once, and skip the read that would only return
+    /// `WouldBlock`. On every platform such a read counts as one that returned it, so that the next
+    /// byte to arrive makes an event.
     ///
     /// Read on nevertheless, until `WouldBlock`, `Ok(0)` or an error,
     ///
@@ -66,12 +66,12 @@ impl TcpStream {
     ///   [`is_write_closed`](crate::event::Event::is_write_closed) or
     ///   [`is_error`](crate::event::Event::is_error): data and the end of the stream that arrived
     ///   together are one edge, and nothing announces the end again;
-    /// * if the peer sends urgent data, which end a read early.
+    /// * if the peer sends urgent data, which ends a read early.
     ///
-    /// It is about [`Read::read`](io::Read::read) and
-    /// [`Read::read_vectored`](io::Read::read_vectored) (there the sum of the buffers is what is
-    /// asked). Not about [`peek`](TcpStream::peek), which takes nothing out, nor about what runs in
-    /// [`try_io`](TcpStream::try_io).
+    /// This holds for [`Read::read`](io::Read::read) and
+    /// [`Read::read_vectored`](io::Read::read_vectored) (where the sum of the buffers is what was
+    /// asked for). It does not hold for [`peek`](TcpStream::peek), which takes nothing out, nor for
+    /// what runs in [`try_io`](TcpStream::try_io).
     ///
     /// # Examples
     ///
@@ -100,32 +100,32 @@ impl TcpStream {
 
     /// True: a write of fewer bytes than were asked for has filled the socket.
     ///
-    /// A program may then wait for the next event at once, and spare itself the write that only
-    /// answers `WouldBlock`. The same as [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS), the
-    /// first exclusion included.
+    /// A program may then wait for the next event at once, and skip the write that would only
+    /// return `WouldBlock`: the same rule as [`SHORT_READ_DRAINS`](TcpStream::SHORT_READ_DRAINS),
+    /// with the first of its exceptions.
     pub const SHORT_WRITE_FILLS: bool = true;
 
     /// Makes a stream and starts to connect it.
     ///
-    /// `Ok` says only that it has begun. Then:
+    /// `Ok` only means that connecting has begun. Then:
     ///
     /// 1. register the stream with [`Interest::WRITABLE`] and wait for an event;
-    /// 2. ask [`take_error`](TcpStream::take_error): if it tells an error, connecting failed;
-    /// 3. ask [`peer_addr`](TcpStream::peer_addr): an address means that it is connected,
+    /// 2. call [`take_error`](TcpStream::take_error): if there is an error, connecting failed;
+    /// 3. call [`peer_addr`](TcpStream::peer_addr): an address means that the stream is connected,
     ///    [`NotConnected`](io::ErrorKind::NotConnected) that the event was spurious: wait for the
-    ///    next.
+    ///    next one.
     ///
-    /// Both questions arm the source again if they find that it is still connecting.
+    /// Both calls re-arm the source if they find that it is still connecting.
     ///
     /// # Errors
     ///
-    /// Those of socket(2) and connect(2), `EINPROGRESS` excepted. Failures of the connection
-    /// itself, such as a refusal, come here or later, as the system likes.
+    /// Those of socket(2) and connect(2), except `EINPROGRESS`. Failures of the connection itself,
+    /// such as a refusal, come here or later, as the system likes.
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2);
-    /// on the BSDs and on Apple systems also setsockopt(2).
+    /// socket(2), connect(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs; also
+    /// setsockopt(2) on the BSDs and on Apple systems.
     ///
     /// # Examples
     ///
@@ -137,8 +137,8 @@ impl TcpStream {
 
     /// Wraps a stream of std's, which must be non-blocking. Nothing about it is changed.
     ///
-    /// With `socket2`, or anything else that sets options before it connects, this is the way to a
-    /// stream of one's own making. The connect may still be in progress; go on as after
+    /// This is the way to a stream made with `socket2`, or anything else that sets options before
+    /// it connects. Connecting may still be in progress; go on as after
     /// [`connect`](TcpStream::connect).
     ///
     /// # Examples
@@ -166,8 +166,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then armed
-    /// again for writing. The same if connecting failed, so ask
+    /// [`NotConnected`](io::ErrorKind::NotConnected) while connecting; the source is then re-armed
+    /// for writing. The same if connecting failed, so call
     /// [`take_error`](TcpStream::take_error) first. `EINVAL` on macOS once the connection is shut
     /// down.
     ///
@@ -195,7 +195,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of getsockname(2), which has none for a socket that is open.
+    /// Those of getsockname(2), which do not occur for an open socket.
     ///
     /// # Examples
     ///
@@ -218,13 +218,13 @@ impl TcpStream {
 
     /// Shuts down reading, writing or both, for everyone who shares the socket.
     ///
-    /// After `Write` the peer reads the end of the stream. After `Read` this end does; whether
-    /// bytes that arrive later are discarded or refused differs.
+    /// After `Write` the peer reads the end of the stream. After `Read` this side does; whether
+    /// bytes that arrive later are discarded or refused depends on the system.
     ///
     /// # Errors
     ///
-    /// [`NotConnected`](io::ErrorKind::NotConnected), also (on macOS) for the second time.
-    /// Otherwise those of shutdown(2).
+    /// [`NotConnected`](io::ErrorKind::NotConnected), on macOS also the second time. Otherwise
+    /// those of shutdown(2).
     ///
     /// # Examples
     ///
@@ -247,8 +247,9 @@ impl TcpStream {
         self.inner.get().shutdown(how)
     }
 
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`, true) or gathered while an answer
-    /// is awaited (false, the default). A program that writes whole messages wants true.
+    /// Sets whether small writes are sent at once (`TCP_NODELAY`, true) or gathered while an
+    /// acknowledgement is awaited (false, the default). A program that writes whole messages wants
+    /// true.
     ///
     /// # Errors
     ///
@@ -256,7 +257,7 @@ impl TcpStream {
     ///
     /// # Platform notes
     ///
-    /// On Windows not specified before the stream is connected: wait until it is writable.
+    /// On Windows, unspecified before the stream is connected: wait until it is writable.
     ///
     /// # Examples
     ///
@@ -291,12 +292,12 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// Those of setsockopt(2): `EINVAL` for 0 and more than 255, and on some systems for an IPv6
-    /// socket.
+    /// Those of setsockopt(2): `EINVAL` for 0 and for more than 255, and on some systems for an
+    /// IPv6 socket.
     ///
     /// # Platform notes
     ///
-    /// On Windows not specified before the stream is connected: wait until it is writable.
+    /// On Windows, unspecified before the stream is connected: wait until it is writable.
     ///
     /// # Examples
     ///
@@ -326,14 +327,14 @@ impl TcpStream {
         self.inner.get().ttl()
     }
 
-    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). That of
-    /// a connect that failed is found here; see [`connect`](TcpStream::connect).
+    /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). This is
+    /// where the error of a failed connect is found; see [`connect`](TcpStream::connect).
     ///
-    /// If there is none and the stream is still connecting, the source is armed again for writing.
+    /// If there is none and the stream is still connecting, the source is re-armed for writing.
     ///
     /// # Errors
     ///
-    /// Those of getsockopt(2); not the error that is asked for.
+    /// Those of getsockopt(2) itself; the pending error is in the `Option`.
     ///
     /// # Examples
     ///

@@ -52,12 +52,12 @@ impl UdpSocket {
     /// # Errors
     ///
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
-    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system has it; otherwise the
+    /// [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable), as the system judges; otherwise the
     /// error of the system call that failed.
     ///
     /// # System calls
     ///
-    /// socket(2), bind(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), bind(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -133,8 +133,8 @@ impl UdpSocket {
         self.inner.get().peer_addr()
     }
 
-    /// Sends a datagram to an address, and tells how many bytes were sent: all, except where a
-    /// system cuts.
+    /// Sends a datagram to an address, and returns how many bytes were sent: all of them, unless
+    /// the system truncates.
     ///
     /// # Errors
     ///
@@ -786,8 +786,8 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`join_multicast_v4`](UdpSocket::join_multicast_v4).
-    /// [`Unsupported`](io::ErrorKind::Unsupported) elsewhere than on Linux, Android, Apple's
-    /// systems, FreeBSD and Windows.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) except on Linux, Android, Apple's systems,
+    /// FreeBSD and Windows.
     ///
     /// # Examples
     ///

@@ -18,8 +18,7 @@ if_control_messages! {
     use crate::sys::socket::message;
 }
 
-/// A Unix socket for datagrams, which arrive whole, in order, or not at all; none is lost on the
-/// way.
+/// A Unix socket for datagrams. They arrive whole and in order, and none is lost on the way.
 ///
 /// A datagram larger than the receiver's buffer is cut silently. An empty one makes the socket
 /// readable, and is received as 0 bytes.
@@ -62,7 +61,7 @@ impl UnixDatagram {
     ///
     /// # System calls
     ///
-    /// socket(2), bind(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), bind(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -623,7 +622,7 @@ if_control_messages! {
         ///
         /// # Platform notes
         ///
-        /// The process is told on Linux, Android and Apple's systems, not on the BSDs.
+        /// The process is known on Linux, Android and Apple's systems, not on the BSDs.
         ///
         /// # System calls
         ///

@@ -13,7 +13,7 @@ use crate::sys::socket::unix::net::{self, SocketAddr};
 
 /// A Unix socket that accepts connections from this machine.
 ///
-/// Readable means that a connection waits. Several may wait behind one event: accept until
+/// Readable means that a connection is waiting. One event may stand for several: accept until
 /// `WouldBlock`.
 ///
 /// # Platform notes
@@ -70,7 +70,7 @@ impl UnixListener {
     /// # System calls
     ///
     /// socket(2), bind(2), listen(2), with the largest backlog that the system allows (std's);
-    /// elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///

@@ -13,13 +13,13 @@ use crate::interest::Interest;
 use crate::io_source::IoSource;
 use crate::sys::socket::{message, peek, unix};
 
-/// A connection that carries messages: as a [`UnixStream`](super::UnixStream) it is connected,
-/// accepted, and ends; as with a [`UnixDatagram`](super::UnixDatagram) what was sent with one call
-/// is received with one call.
+/// A connection that carries messages. Like a [`UnixStream`](super::UnixStream) it is connected and
+/// accepted, and has an end; as with a [`UnixDatagram`](super::UnixDatagram), what was sent with
+/// one call is received with one call.
 ///
 /// A message larger than the receiver's buffer is cut silently. 0 bytes mean that the peer is gone,
-/// or that it sent an empty message: do not send such. No receive drains the socket but one that
-/// answers `WouldBlock`.
+/// or that it sent an empty message: do not send empty messages. Only a receive that returns
+/// `WouldBlock` drains the socket.
 ///
 /// # Platform notes
 ///
@@ -68,7 +68,7 @@ impl UnixSeqpacket {
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socket(2), connect(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -183,7 +183,7 @@ impl UnixSeqpacket {
     }
 
     /// As [`UnixDatagram::recv_message`](super::UnixDatagram::recv_message); whether a message was
-    /// cut is told.
+    /// cut is known here.
     ///
     /// # Errors
     ///

@@ -95,8 +95,8 @@ impl UnixStream {
     ///
     /// # System calls
     ///
-    /// socket(2), connect(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2);
-    /// on the BSDs and on Apple systems also setsockopt(2).
+    /// socket(2), connect(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs; also
+    /// setsockopt(2) on the BSDs and on Apple systems.
     ///
     /// # Examples
     ///
@@ -157,7 +157,7 @@ impl UnixStream {
     ///
     /// # System calls
     ///
-    /// socketpair(2); elsewhere than on Linux, illumos, Solaris and the BSDs also fcntl(2).
+    /// socketpair(2); also fcntl(2), except on Linux, illumos, Solaris and the BSDs.
     ///
     /// # Examples
     ///
@@ -219,7 +219,7 @@ impl UnixStream {
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none and the stream is still connecting, the source is armed again for writing.
+    /// is none and the stream is still connecting, the source is re-armed for writing.
     ///
     /// # Errors
     ///
@@ -412,7 +412,7 @@ if_control_messages! {
         ///
         /// # Platform notes
         ///
-        /// The process is told on Linux, Android and Apple's systems, not on the BSDs.
+        /// The process is known on Linux, Android and Apple's systems, not on the BSDs.
         ///
         /// # System calls
         ///

@@ -12,7 +12,7 @@ use crate::sys::socket::vsock;
 
 pub use crate::sys::socket::vsock::VsockAddr;
 
-/// A connection between a virtual machine and its host (vsock): what a stream of TCP is, without a
+/// A connection between a virtual machine and its host (vsock): like a TCP stream, without a
 /// network between them.
 ///
 /// Read and written through [`Read`](io::Read) and [`Write`](io::Write), of the type or of a
@@ -99,7 +99,7 @@ impl VsockStream {
     }
 
     /// Takes the pending error of the socket, if there is one, and clears it (`SO_ERROR`). If there
-    /// is none and the stream is still connecting, the source is armed again for writing.
+    /// is none and the stream is still connecting, the source is re-armed for writing.
     ///
     /// # Errors
     ///

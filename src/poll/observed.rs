@@ -6,7 +6,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::{Outcome, Patience, Reactor, no_capacity};
+use super::{Outcome, Reactor};
 use crate::checker::Active;
 use crate::counters::Polled;
 use crate::events::Events;
@@ -69,23 +69,6 @@ impl<B: Backend> Reactor<B> {
         }
         checker.poll_ends(events, |token| self.hub.wakes.has_token(token));
         Ok(())
-    }
-
-    /// What `poll` does when nobody observes it, without a copy of what is inlined there.
-    fn poll_unobserved(
-        &mut self,
-        events: &mut Events,
-        timeout: Option<Duration>,
-    ) -> io::Result<()> {
-        if events.capacity() == 0 {
-            return Err(no_capacity());
-        }
-        if self.spin_nanos > 0 {
-            return self.spin(events, timeout);
-        }
-        let patience = Patience::new(timeout, self.is_knock_due);
-        let outcome = self.another_turn(events, timeout);
-        self.go_on(events, patience, outcome)
     }
 
     /// A knock that left nothing to deliver.

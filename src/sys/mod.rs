@@ -36,12 +36,55 @@ pub(crate) fn close_on_exec(new: &std::os::fd::OwnedFd) -> std::io::Result<()> {
 }
 
 /// Turns the C convention "-1 and `errno`" into a `Result`.
+///
+/// Hermit's calls answer with the number of the error itself, negative, and not every build of it
+/// keeps an `errno`. No call that is made here has another negative answer anywhere.
 #[cfg(not(windows))]
 #[inline]
-pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> std::io::Result<T> {
-    if result == T::from(-1) {
-        Err(std::io::Error::last_os_error())
-    } else {
+pub(crate) fn check<T: From<i8> + PartialOrd + TryInto<i32>>(result: T) -> std::io::Result<T> {
+    if result >= T::from(0) {
         Ok(result)
+    } else {
+        Err(failure(result))
+    }
+}
+
+#[cfg(not(windows))]
+#[cold]
+fn failure<T: TryInto<i32>>(result: T) -> std::io::Error {
+    match result.try_into().ok().and_then(i32::checked_neg) {
+        Some(number) if number > 1 => std::io::Error::from_raw_os_error(number),
+        _ => std::io::Error::last_os_error(),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_negative_is_an_answer() {
+        assert_eq!(check(0).unwrap(), 0);
+        assert_eq!(check(isize::MAX).unwrap(), isize::MAX);
+    }
+
+    #[test]
+    fn minus_one_says_that_errno_has_the_number() {
+        // SAFETY: takes integers.
+        let answer = unsafe { libc::fcntl(-1, libc::F_GETFD) };
+        assert_eq!(check(answer).unwrap_err().raw_os_error(), Some(libc::EBADF));
+    }
+
+    /// As on Hermit. Taken for an answer, it would be a descriptor, or a count of bytes.
+    #[test]
+    fn a_number_below_is_that_of_the_error() {
+        for error in [
+            check(-libc::EAGAIN).unwrap_err(),
+            check(-libc::EAGAIN as isize).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What only Unix has: sources that are raw descriptors, pipes, and descriptors going in and out of
-//! every type.
+//! What only Unix has: raw descriptors as sources, pipes, and conversions between every type and
+//! its descriptor.
 //!
 //! Every socket of [`net`](crate::net) and every end of a [`pipe`] has `AsFd`, `AsRawFd`,
 //! `FromRawFd`, `IntoRawFd`, `From<OwnedFd>` and `From<…> for OwnedFd`. Taking a descriptor changes

@@ -1,7 +1,7 @@
 //! Pipes: bytes from a [`Sender`] to a [`Receiver`], between processes or within one.
 //!
-//! [`new`] makes a pipe. The pipes to and from a child process become ends with `From`; they block,
-//! so switch that first:
+//! [`new`] makes a pipe. The pipes to and from a child process become ends with `From`; they are
+//! blocking, so change that first:
 //!
 //! ```
 //! use litio::unix::pipe::Receiver;
@@ -77,14 +77,14 @@ pub fn new() -> io::Result<(Sender, Receiver)> {
     Ok((Sender::from_std(writes), Receiver::from_std(reads)))
 }
 
-/// The end of a pipe that is written to. Made by [`new`], of a child's [`stdin`](ChildStdin) or of
-/// a descriptor.
+/// The end of a pipe that is written to. Made by [`new`], from a child's [`stdin`](ChildStdin), or
+/// from a descriptor.
 ///
 /// When the receiver is gone, there is an event with
-/// [`is_write_closed`](crate::event::Event::is_write_closed), and writing gives
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) (in a Rust program; a program that has not ignored
-/// SIGPIPE gets that first). Where `litio` cannot tell (some systems that have only poll(2)), the
-/// event may say error or no more than writable.
+/// [`is_write_closed`](crate::event::Event::is_write_closed), and writing fails with
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) (in a Rust program, which ignores SIGPIPE; otherwise
+/// that signal comes first). Where the system does not say so clearly (some that have only
+/// poll(2)), the event may be an error or merely writable.
 ///
 /// # Examples
 ///
@@ -112,8 +112,8 @@ pub struct Sender {
 impl Sender {
     /// True: a write of fewer bytes than were asked for has filled the pipe.
     ///
-    /// A program may then wait for the next event at once, and spare itself the write that only
-    /// answers `WouldBlock`; but not if the last event was
+    /// A program may then wait for the next event at once, and skip the write that would only
+    /// return `WouldBlock`; but not if the last event was
     /// [`is_write_closed`](crate::event::Event::is_write_closed) or
     /// [`is_error`](crate::event::Event::is_error), nor with packet pipes (`O_DIRECT`). See
     /// [`TcpStream::SHORT_READ_DRAINS`](crate::net::TcpStream::SHORT_READ_DRAINS) for the rule and
@@ -126,8 +126,8 @@ impl Sender {
         }
     }
 
-    /// Switches whether writing answers `WouldBlock` (true) or waits (false). A registered end must
-    /// be non-blocking.
+    /// Sets whether writing returns `WouldBlock` (true) or waits (false). A registered end must be
+    /// non-blocking.
     ///
     /// It is a property of the open pipe: a process that inherited or was passed the same end is
     /// affected too.
@@ -176,7 +176,7 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// Takes the pipe to a child's standard input, which blocks: call
+/// Takes the pipe to a child's standard input, which is blocking: call
 /// [`set_nonblocking`](Sender::set_nonblocking).
 impl From<ChildStdin> for Sender {
     fn from(stdin: ChildStdin) -> Sender {
@@ -184,11 +184,11 @@ impl From<ChildStdin> for Sender {
     }
 }
 
-/// The end of a pipe that is read from. Made by [`new`], of a child's [`stdout`](ChildStdout) or
-/// [`stderr`](ChildStderr), or of a descriptor.
+/// The end of a pipe that is read from. Made by [`new`], from a child's [`stdout`](ChildStdout) or
+/// [`stderr`](ChildStderr), or from a descriptor.
 ///
 /// When the last sender is gone, there is an event with
-/// [`is_read_closed`](crate::event::Event::is_read_closed), and reading gives what is left and then
+/// [`is_read_closed`](crate::event::Event::is_read_closed); reading returns what is left and then
 /// `Ok(0)`.
 ///
 /// # Examples
@@ -220,8 +220,8 @@ pub struct Receiver {
 impl Receiver {
     /// True: a read of fewer bytes than were asked for has drained the pipe.
     ///
-    /// A program may then wait for the next event at once, and spare itself the read that only
-    /// answers `WouldBlock`; but not if the last event was
+    /// A program may then wait for the next event at once, and skip the read that would only return
+    /// `WouldBlock`; but not if the last event was
     /// [`is_read_closed`](crate::event::Event::is_read_closed) or
     /// [`is_error`](crate::event::Event::is_error), nor with packet pipes (`O_DIRECT`), where a
     /// read ends with the packet. See
@@ -235,8 +235,8 @@ impl Receiver {
         }
     }
 
-    /// Switches whether reading answers `WouldBlock` (true) or waits (false). A registered end must
-    /// be non-blocking.
+    /// Sets whether reading returns `WouldBlock` (true) or waits (false). A registered end must be
+    /// non-blocking.
     ///
     /// It is a property of the open pipe: a process that inherited or was passed the same end is
     /// affected too.
@@ -288,7 +288,7 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Takes the pipe from a child's standard output, which blocks: call
+/// Takes the pipe from a child's standard output, which is blocking: call
 /// [`set_nonblocking`](Receiver::set_nonblocking).
 impl From<ChildStdout> for Receiver {
     fn from(stdout: ChildStdout) -> Receiver {
@@ -296,7 +296,7 @@ impl From<ChildStdout> for Receiver {
     }
 }
 
-/// Takes the pipe from a child's standard error, which blocks: call
+/// Takes the pipe from a child's standard error, which is blocking: call
 /// [`set_nonblocking`](Receiver::set_nonblocking).
 impl From<ChildStderr> for Receiver {
     fn from(stderr: ChildStderr) -> Receiver {

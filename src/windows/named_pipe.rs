@@ -9,8 +9,8 @@
 //!  at rest ────────▶ in the air ────▶ ready ───────────────────────▶ at rest, and begun again
 //!    ▲  ▲                │  │                                          (reading)
 //!    │  └────────────────┘  └────▶ failed ──▶ at rest
-//!    │    lands (writing)    lands with     an operation returned the error
-//!    │                       an error
+//!    │    lands (writing)    lands with     an operation returned the error,
+//!    │                       an error       but for the end of the stream, which stays
 //!    └── disconnect, from anywhere: what is in the air lands as nobody's
 //! ```
 //!
@@ -31,7 +31,6 @@ use std::os::windows::io::{
 };
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_HANDLE_EOF, ERROR_PIPE_CONNECTED, ERROR_PIPE_LISTENING,
@@ -76,10 +75,13 @@ const NOTICE: u64 = 0;
 /// back a write that is under way; dropping the `Poll` as well does: what the pipe has not taken by
 /// then is lost. A write of nothing does nothing.
 ///
-/// At the end of the stream, when the other end is closed, reading answers `Ok(0)`.
+/// At the end of the stream, when the other end is closed, reading answers `Ok(0)`. So does a write
+/// of nothing by the other end, which the system passes on; the event of the end says
+/// [`is_read_closed`](crate::event::Event::is_read_closed).
 ///
 /// In message mode a read returns bytes of one message only; a message that is longer than the
-/// buffer comes in pieces, and no byte is lost.
+/// buffer comes in pieces, and no byte is lost. A client's end reads bytes, whatever the pipe,
+/// until it has been told otherwise with `SetNamedPipeHandleState`.
 ///
 /// # Examples
 ///
@@ -402,7 +404,8 @@ impl Source for NamedPipe {
     }
 }
 
-/// The handle. I/O on it is not seen by the pipe.
+/// The handle. I/O on it is not seen by the pipe; the packets of overlapped operations that others
+/// begin on it end in the port of the `Poll`, and are ignored.
 impl AsHandle for NamedPipe {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         self.handle.as_handle()
@@ -417,7 +420,8 @@ impl AsRawHandle for NamedPipe {
 }
 
 /// Takes a handle of either end, which must have been made with `FILE_FLAG_OVERLAPPED` and not be
-/// associated with a completion port.
+/// associated with a completion port: registering is refused otherwise. Nor must it have been told
+/// to skip packets (`FILE_SKIP_COMPLETION_PORT_ON_SUCCESS`), which would be waited for in vain.
 impl From<OwnedHandle> for NamedPipe {
     fn from(handle: OwnedHandle) -> NamedPipe {
         let handle = Arc::new(handle);
@@ -584,7 +588,9 @@ impl Owner for Pipe {
             return Report::default();
         };
         registered.is_listed = false;
-        if !registered.interest.is_level() {
+        // Through the port, where all that is ready queues. What is reported here comes before
+        // that, and where there is little room nothing else would have its turn.
+        if !registered.interest.is_level() || state.notice(&self).is_ok() {
             return Report::default();
         }
         let readiness = state.readiness();
@@ -786,7 +792,9 @@ impl State {
                 Err(error) => Err(error),
             },
             Ok(false) => {
-                self.writing = Writing::Rest(Some(operation));
+                // What a large write took is not kept for as long as the pipe lives.
+                let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
+                self.writing = Writing::Rest(is_kept.then_some(operation));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -829,7 +837,7 @@ impl State {
                 }
                 Ok(count)
             }
-            Reading::Failed(error) => end_or(error),
+            Reading::Failed(error) => self.end_or(error),
             in_the_air @ Reading::Air { .. } => {
                 self.reading = in_the_air;
                 Err(would_block())
@@ -842,10 +850,19 @@ impl State {
                 match self.begin_read(pipe) {
                     Ok(()) => Err(would_block()),
                     Err(error) if is(&error, ERROR_PIPE_LISTENING) => Err(would_block()),
-                    Err(error) => end_or(error),
+                    Err(error) => self.end_or(error),
                 }
             }
         }
+    }
+
+    /// The end of the stream stays where it is, and is as ready as before.
+    fn end_or(&mut self, error: io::Error) -> io::Result<usize> {
+        if !is_end(&error) {
+            return Err(error);
+        }
+        self.reading = Reading::Failed(error);
+        Ok(0)
     }
 
     fn write(&mut self, pipe: &Arc<Pipe>, bytes: &[u8]) -> io::Result<usize> {
@@ -899,9 +916,12 @@ impl State {
     /// What an operation would find now.
     fn readiness(&self) -> Readiness {
         let is_readable = matches!(self.reading, Reading::Ready { .. } | Reading::Failed(_));
+        let is_at_end = matches!(&self.reading, Reading::Failed(error) if is_end(error));
         let is_writable = self.connect_error.is_some()
             || self.is_connected && !matches!(self.writing, Writing::Air { .. });
-        Readiness::READABLE.when(is_readable) | Readiness::WRITABLE.when(is_writable)
+        Readiness::READABLE.when(is_readable)
+            | Readiness::READ_CLOSED.when(is_at_end)
+            | Readiness::WRITABLE.when(is_writable)
     }
 
     /// Sees to it that the next `select` reports what is ready already.
@@ -938,8 +958,8 @@ impl State {
         registered.is_listed |= is_listed_anew;
         Report {
             event: Some(Event::new(registered.token, told)),
-            again: is_listed_anew.then_some(Duration::ZERO),
-            is_closed: false,
+            is_next: is_listed_anew,
+            ..Report::default()
         }
     }
 }
@@ -977,10 +997,6 @@ fn is_end(error: &io::Error) -> bool {
     is(error, ERROR_BROKEN_PIPE) || is(error, ERROR_HANDLE_EOF)
 }
 
-fn end_or(error: io::Error) -> io::Result<usize> {
-    if is_end(&error) { Ok(0) } else { Err(error) }
-}
-
 fn would_block() -> io::Error {
     io::ErrorKind::WouldBlock.into()
 }
@@ -997,4 +1013,89 @@ fn not_registered() -> io::Error {
         io::ErrorKind::NotFound,
         "source is not registered with this registry; use `register` first",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+    use std::time::{Duration, Instant};
+
+    use windows_sys::Win32::System::IO::OVERLAPPED;
+
+    use super::*;
+    use crate::events::Events;
+    use crate::poll::Poll;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// The handle may be used by others too: through `as_raw_handle`, a duplicate, by a child. What
+    /// they begin ends in our port, with a pointer that means nothing here.
+    #[test]
+    fn an_operation_that_somebody_else_began_is_ignored() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let name = format!(r"\\.\pipe\litio-foreign-{}", std::process::id());
+        let mut server = NamedPipe::new(&name).unwrap();
+        poll.registry()
+            .register(&mut server, Token(1), Interest::READABLE)
+            .unwrap();
+        let _ = server.connect();
+        let mut client = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&name)
+            .unwrap();
+        let mut foreign = Box::new(OVERLAPPED::default());
+        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over.
+        let is_written = unsafe {
+            WriteFile(
+                server.as_raw_handle(),
+                b"foreign".as_ptr(),
+                7,
+                ptr::null_mut(),
+                &mut *foreign,
+            )
+        };
+        assert_ne!(is_written, 0);
+        poll.poll(&mut events, Some(Duration::from_millis(20)))
+            .unwrap();
+        assert!(events.is_empty());
+        let mut bytes = [0; 7];
+        client.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"foreign");
+        client.write_all(b"ours").unwrap();
+        poll.poll(&mut events, Some(SOON)).unwrap();
+        assert_eq!(server.read(&mut bytes).unwrap(), 4);
+        assert_eq!(foreign.InternalHigh, 7);
+    }
+
+    #[test]
+    fn the_memory_of_a_small_write_is_kept_and_that_of_a_large_one_is_not() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let registry = poll.registry().try_clone().unwrap();
+        let mut poll_until = |is_true: &mut dyn FnMut() -> bool| {
+            let start = Instant::now();
+            while !is_true() {
+                assert!(start.elapsed() < SOON);
+                poll.poll(&mut events, Some(SOON)).unwrap();
+            }
+        };
+        let name = format!(r"\\.\pipe\litio-unit-{}", std::process::id());
+        let mut server = NamedPipe::new(&name).unwrap();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut server, Token(1), both).unwrap();
+        let _ = server.connect();
+        let mut client = OpenOptions::new().read(true).open(&name).unwrap();
+        for (len, is_kept) in [(100, true), (1_000_000, false), (1, true)] {
+            let bytes = vec![7; len];
+            poll_until(&mut || (&server).write(&bytes).is_ok());
+            std::thread::scope(|scope| {
+                scope.spawn(|| client.read_exact(&mut vec![0; len]).unwrap());
+                poll_until(&mut || matches!(server.pipe.lock().writing, Writing::Rest(_)));
+            });
+            let was_kept = matches!(server.pipe.lock().writing, Writing::Rest(Some(_)));
+            assert_eq!(was_kept, is_kept, "{len}");
+        }
+    }
 }

@@ -8,6 +8,9 @@ use crate::registry::Registry;
 /// The handle of the completion port. It is signalled while packets are in it, that is, when a
 /// `poll` may report something: another loop can wait for it, as for any object, and poll then.
 ///
+/// What does not show on it is a [`SourceSocket`](super::SourceSocket) that rests, which only a
+/// `poll` looks after: register it level-triggered or one-shot, or wait with a timeout.
+///
 /// A packet that the program posts to the port (`PostQueuedCompletionStatus`) is reported as a
 /// readable event, with the packet's key as its token. Taking packets from it, or associating files
 /// with it, is left to Litio.

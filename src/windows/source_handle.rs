@@ -4,18 +4,18 @@ use std::fmt;
 use std::io;
 use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use crate::events::Event;
 use crate::interest::Interest;
 use crate::readiness::Readiness;
 use crate::registry::{Registry, Source};
 use crate::sys::selector::Backend;
-use crate::sys::selector::afd::{Afd, Operation, Owner, Report, Wait};
+use crate::sys::selector::afd::{Afd, Operation, Owner, Port, Report, Wait};
 use crate::token::Token;
 
 /// An object that a thread could wait for, as a [source](crate::event::Source): a process, an
-/// event, a timer, a semaphore, the input of a console.
+/// event, a timer, a semaphore, the input of a console. But not a mutex, which would be some
+/// thread's.
 ///
 /// When it is signalled, a readable event is reported. It is never writable.
 ///
@@ -31,8 +31,9 @@ use crate::token::Token;
 /// # Errors
 ///
 /// [`Unsupported`](io::ErrorKind::Unsupported) from [`new`](SourceHandle::new) where the system has
-/// no wait completion packets: before Windows 8, and on some versions of Wine. Registering answers
-/// as [`Registry`] does.
+/// no wait completion packets: before Windows 8, and on some versions of Wine. Also from
+/// registering for writing only: waiting would have its effect, and nobody would be told. Otherwise
+/// registering answers as [`Registry`] does, and as the system does for what cannot be waited for.
 ///
 /// # Examples
 ///
@@ -103,7 +104,7 @@ impl<T: AsHandle> SourceHandle<T> {
     ///
     /// Those of the system.
     pub fn rearm(&self) -> io::Result<()> {
-        let Some(waiting) = &self.ticket.0 else {
+        let Some((_, waiting)) = &self.ticket.0 else {
             return Ok(());
         };
         let mut state = waiting.lock();
@@ -121,7 +122,7 @@ impl<T: AsHandle> Source for SourceHandle<T> {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        Afd::check_interest(interests)?;
+        check_interest(interests)?;
         if self.ticket.0.is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
@@ -131,7 +132,7 @@ impl<T: AsHandle> Source for SourceHandle<T> {
         let selector = Arc::clone(&registry.hub().selector);
         let waiting = Arc::new(Waiting {
             number: selector.next_wait(),
-            selector,
+            port: Arc::clone(selector.port()),
             object: self.inner.as_handle().try_clone_to_owned()?,
             state: Mutex::new(State {
                 token,
@@ -142,8 +143,8 @@ impl<T: AsHandle> Source for SourceHandle<T> {
             }),
         });
         let owner = Arc::clone(&waiting) as Arc<dyn Owner>;
-        waiting.selector.know_wait(waiting.number, owner);
-        let ticket = Ticket(Some(Arc::clone(&waiting)));
+        selector.know_wait(waiting.number, owner);
+        let ticket = Ticket(Some((selector, Arc::clone(&waiting))));
         waiting.begin(&mut waiting.lock())?;
         self.ticket = ticket;
         Ok(())
@@ -155,7 +156,7 @@ impl<T: AsHandle> Source for SourceHandle<T> {
         token: Token,
         interests: Interest,
     ) -> io::Result<()> {
-        Afd::check_interest(interests)?;
+        check_interest(interests)?;
         let waiting = self.ticket.with(registry)?;
         let mut state = waiting.lock();
         waiting.begin(&mut state)?;
@@ -178,14 +179,24 @@ impl<T: fmt::Debug> fmt::Debug for SourceHandle<T> {
     }
 }
 
+fn check_interest(interest: Interest) -> io::Result<()> {
+    if interest.is_readable() {
+        return Afd::check_interest(interest);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "what a thread could wait for is never writable; register it for reading",
+    ))
+}
+
 /// A registration, which ends when it is dropped.
 #[derive(Debug)]
-struct Ticket(Option<Arc<Waiting>>);
+struct Ticket(Option<(Arc<Afd>, Arc<Waiting>)>);
 
 impl Ticket {
     fn with(&self, registry: &Registry) -> io::Result<&Arc<Waiting>> {
         match &self.0 {
-            Some(waiting) if Arc::ptr_eq(&waiting.selector, &registry.hub().selector) => {
+            Some((selector, waiting)) if Arc::ptr_eq(selector, &registry.hub().selector) => {
                 Ok(waiting)
             }
             _ => Err(io::Error::new(
@@ -198,18 +209,18 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(waiting) = self.0.take() {
+        if let Some((selector, waiting)) = self.0.take() {
             // First unknown, then cancelled: a packet that is on its way finds nobody.
-            waiting.selector.forget_wait(waiting.number);
+            selector.forget_wait(waiting.number);
             waiting.lock().wait = None;
         }
     }
 }
 
-/// A registered handle.
+/// A registered handle. The selector knows it, so it must not keep the selector alive.
 #[derive(Debug)]
 struct Waiting {
-    selector: Arc<Afd>,
+    port: Arc<Port>,
     /// What its packets carry.
     number: usize,
     /// The program's object, by a handle of our own: it is open as long as the kernel waits for it.
@@ -238,11 +249,7 @@ impl Waiting {
 
     fn begin(&self, state: &mut State) -> io::Result<()> {
         if let (Some(wait), false) = (&state.wait, state.is_waiting) {
-            wait.begin(
-                self.selector.port().as_handle(),
-                self.object.as_handle(),
-                self.number,
-            )?;
+            wait.begin(self.port.as_handle(), self.object.as_handle(), self.number)?;
             state.is_waiting = true;
         }
         Ok(())
@@ -251,15 +258,15 @@ impl Waiting {
 
 impl State {
     fn report(&mut self, readiness: Readiness) -> Report {
-        if self.wait.is_none() || !self.interest.is_readable() {
+        if self.wait.is_none() {
             return Report::default();
         }
         let is_listed_anew = self.interest.is_level() && !self.is_listed;
         self.is_listed |= is_listed_anew;
         Report {
             event: Some(Event::new(self.token, readiness)),
-            again: is_listed_anew.then_some(Duration::ZERO),
-            is_closed: false,
+            is_next: is_listed_anew,
+            ..Report::default()
         }
     }
 }
@@ -288,21 +295,42 @@ impl Owner for Waiting {
     }
 }
 
+// Over an emulation where the system has no wait completion packets.
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
-    use std::process::{Child, Command};
+    use std::os::windows::io::{AsRawHandle, FromRawHandle};
+    use std::process::Command;
+    use std::ptr;
+    use std::time::{Duration, Instant};
+
+    use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
+    use windows_sys::Win32::System::Threading::{CreateEventW, SetEvent, WaitForSingleObject};
 
     use super::*;
     use crate::events::Events;
     use crate::poll::Poll;
 
-    /// A process that ends by itself, or when its input is closed.
-    fn child() -> Child {
-        Command::new("cmd")
-            .args(["/c", "exit 3"])
-            .spawn()
-            .expect("every Windows has a shell")
+    const SOON: Duration = Duration::from_secs(20);
+    const QUIET: Duration = Duration::from_millis(20);
+
+    /// An event that is reset by whoever waits for it.
+    fn event() -> OwnedHandle {
+        // SAFETY: takes no memory but names and attributes, of which there are none.
+        let event = unsafe { CreateEventW(ptr::null(), 0, 0, ptr::null()) };
+        // SAFETY: the call above made this handle, and nobody else has it.
+        unsafe { OwnedHandle::from_raw_handle(event) }
+    }
+
+    fn signal(source: &SourceHandle<OwnedHandle>) {
+        // SAFETY: takes no memory, and the handle is open.
+        assert_ne!(unsafe { SetEvent(source.get().as_raw_handle()) }, 0);
+    }
+
+    /// Resets the event. True if it was signalled.
+    fn take(source: &SourceHandle<OwnedHandle>) -> bool {
+        // SAFETY: as above.
+        unsafe { WaitForSingleObject(source.get().as_raw_handle(), 0) == WAIT_OBJECT_0 }
     }
 
     fn tokens(poll: &mut Poll, timeout: Duration) -> Vec<usize> {
@@ -312,40 +340,168 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ends_is_reported_or_unsupported() {
+    fn a_process_that_ends_is_reported() {
         let mut poll = Poll::new().unwrap();
-        let mut source = match SourceHandle::new(child()) {
-            Ok(source) => source,
-            Err(error) => return assert_eq!(error.kind(), ErrorKind::Unsupported),
-        };
-        let soon = Duration::from_secs(20);
+        let child = Command::new("cmd").args(["/c", "exit 3"]).spawn().unwrap();
+        let mut source = SourceHandle::new(child).unwrap();
         let registry = poll.registry().try_clone().unwrap();
         registry
             .register(&mut source, Token(usize::MAX), Interest::READABLE)
             .unwrap();
         let twice = registry.register(&mut source, Token(1), Interest::READABLE);
         assert_eq!(twice.unwrap_err().kind(), ErrorKind::AlreadyExists);
-        assert_eq!(tokens(&mut poll, soon), [usize::MAX]);
-        assert_eq!(tokens(&mut poll, Duration::ZERO), []);
+        assert_eq!(tokens(&mut poll, SOON), [usize::MAX]);
+        assert_eq!(tokens(&mut poll, QUIET), []);
         source.rearm().unwrap();
-        assert_eq!(tokens(&mut poll, soon), [usize::MAX]);
+        assert_eq!(tokens(&mut poll, SOON), [usize::MAX]);
         registry
             .reregister(&mut source, Token(2), Interest::READABLE.level())
             .unwrap();
         for _ in 0..3 {
-            assert_eq!(tokens(&mut poll, soon), [2]);
+            assert_eq!(tokens(&mut poll, Duration::ZERO), [2]);
         }
         registry
             .reregister(&mut source, Token(3), Interest::READABLE.oneshot())
             .unwrap();
-        assert_eq!(tokens(&mut poll, soon), [3]);
+        assert_eq!(tokens(&mut poll, SOON), [3]);
         source.rearm().unwrap();
-        assert_eq!(tokens(&mut poll, Duration::ZERO), []);
+        assert_eq!(tokens(&mut poll, QUIET), []);
         registry
             .reregister(&mut source, Token(4), Interest::READABLE)
             .unwrap();
         registry.deregister(&mut source).unwrap();
-        assert_eq!(tokens(&mut poll, Duration::ZERO), []);
+        assert_eq!(tokens(&mut poll, QUIET), []);
         assert_eq!(source.into_inner().wait().unwrap().code(), Some(3));
+    }
+
+    #[test]
+    fn an_event_is_reported_by_edges_once_for_each_rearm() {
+        let mut poll = Poll::new().unwrap();
+        let mut source = SourceHandle::new(event()).unwrap();
+        poll.registry()
+            .register(&mut source, Token(1), Interest::READABLE)
+            .unwrap();
+        assert_eq!(tokens(&mut poll, QUIET), []);
+        for _ in 0..20 {
+            signal(&source);
+            assert_eq!(tokens(&mut poll, SOON), [1]);
+            signal(&source);
+            assert_eq!(tokens(&mut poll, QUIET / 10), []);
+            source.rearm().unwrap();
+            assert_eq!(tokens(&mut poll, SOON), [1]);
+            source.rearm().unwrap();
+        }
+        assert!(!take(&source), "what was reported has reset it");
+    }
+
+    #[test]
+    fn a_signal_during_a_poll_ends_it() {
+        let mut poll = Poll::new().unwrap();
+        let mut source = SourceHandle::new(event()).unwrap();
+        poll.registry()
+            .register(&mut source, Token(1), Interest::READABLE)
+            .unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| signal(&source));
+            assert_eq!(tokens(&mut poll, SOON), [1]);
+        });
+    }
+
+    #[test]
+    fn a_packet_in_the_port_is_nobodys_after_deregister() {
+        let mut poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut source = SourceHandle::new(event()).unwrap();
+        for round in 0..50 {
+            registry
+                .register(&mut source, Token(round), Interest::READABLE)
+                .unwrap();
+            signal(&source);
+            registry.deregister(&mut source).unwrap();
+            if round % 2 == 0 {
+                assert_eq!(tokens(&mut poll, Duration::ZERO), []);
+            }
+        }
+        take(&source);
+        registry
+            .register(&mut source, Token(100), Interest::READABLE)
+            .unwrap();
+        assert_eq!(tokens(&mut poll, QUIET), []);
+        registry
+            .reregister(&mut source, Token(101), Interest::READABLE)
+            .unwrap();
+        signal(&source);
+        assert_eq!(tokens(&mut poll, SOON), [101]);
+    }
+
+    /// Waiting would reset it, and nobody would be told.
+    #[test]
+    fn an_event_is_never_waited_for_in_vain() {
+        let mut poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        let mut source = SourceHandle::new(event()).unwrap();
+        signal(&source);
+        let refused = registry.register(&mut source, Token(1), Interest::WRITABLE);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(tokens(&mut poll, QUIET), []);
+        assert!(take(&source));
+        let both = Interest::READABLE | Interest::WRITABLE;
+        registry.register(&mut source, Token(1), both).unwrap();
+        let refused = registry.reregister(&mut source, Token(2), Interest::WRITABLE);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
+        signal(&source);
+        assert_eq!(tokens(&mut poll, SOON), [1]);
+    }
+
+    /// The selector knows who waits, and who waits must not keep the selector.
+    #[test]
+    fn a_poller_ends_though_handles_are_to_be_looked_after() {
+        for poll_goes_first in [true, false] {
+            let mut poll = Poll::new().unwrap();
+            let selector = Arc::downgrade(&poll.registry().hub().selector);
+            let mut source = SourceHandle::new(event()).unwrap();
+            poll.registry()
+                .register(&mut source, Token(1), Interest::READABLE.level())
+                .unwrap();
+            signal(&source);
+            assert_eq!(tokens(&mut poll, SOON), [1]);
+            if poll_goes_first {
+                drop(poll);
+                drop(source);
+            } else {
+                drop(source);
+                drop(poll);
+            }
+            assert!(selector.upgrade().is_none(), "{poll_goes_first}");
+        }
+    }
+
+    #[test]
+    fn events_come_and_go_while_another_thread_polls() {
+        let mut poll = Poll::new().unwrap();
+        let registry = poll.registry().try_clone().unwrap();
+        std::thread::scope(|scope| {
+            let signalling = scope.spawn(|| {
+                for round in 0..500 {
+                    let mut source = SourceHandle::new(event()).unwrap();
+                    let interest = match round % 3 {
+                        0 => Interest::READABLE,
+                        1 => Interest::READABLE.level(),
+                        _ => Interest::READABLE.oneshot(),
+                    };
+                    registry
+                        .register(&mut source, Token(round), interest)
+                        .unwrap();
+                    signal(&source);
+                    source.rearm().unwrap();
+                }
+            });
+            let start = Instant::now();
+            while !signalling.is_finished() {
+                assert!(start.elapsed() < SOON);
+                tokens(&mut poll, Duration::from_millis(1));
+            }
+        });
+        assert_eq!(tokens(&mut poll, QUIET), []);
     }
 }

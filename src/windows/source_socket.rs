@@ -16,9 +16,9 @@ use crate::registry::borrowed_source;
 /// Litio does not see the I/O, and the system reports no edges by itself. So the socket is *paced*:
 /// while it stays ready, the same readiness is reported again after a millisecond, and if it is
 /// never seen otherwise, less and less often: 64 times every millisecond, 64 times every two, and
-/// so on down to every 64 ms. No edge is lost and nothing spins; but a program that wants an exact
-/// source wraps its object in an [`IoSource`](crate::IoSource) instead. With
-/// [`Interest::level`](crate::Interest::level) and
+/// so on down to every 64 ms, each direction for itself. No edge is lost as long as the program
+/// polls, and nothing spins; but a program that wants an exact source wraps its object in an
+/// [`IoSource`](crate::IoSource) instead. With [`Interest::level`](crate::Interest::level) and
 /// [`Interest::oneshot`](crate::Interest::oneshot) it does what they say.
 ///
 /// # Errors

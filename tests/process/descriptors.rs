@@ -2,14 +2,13 @@
 
 #![expect(unsafe_code, reason = "setrlimit, fork")]
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use litio::net::ancillary::{RecvAncillary, SendAncillary};
 use litio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
-use litio::unix::pipe;
+use litio::unix::{SourceFd, pipe};
 use litio::{Events, Interest, Poll, Token, Waker};
 
 use crate::alone;
@@ -21,7 +20,7 @@ fn any_v4() -> SocketAddr {
 }
 
 /// The numbers of the open descriptors below 1000.
-fn open_descriptors() -> Vec<i32> {
+pub(crate) fn open_descriptors() -> Vec<i32> {
     // SAFETY: asks for flags; a number that is no descriptor is answered with an error.
     (0..1000)
         .filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1)
@@ -30,7 +29,7 @@ fn open_descriptors() -> Vec<i32> {
 
 /// Fails if other descriptors are open after `body` than before.
 #[track_caller]
-fn expect_no_leak<T>(body: impl FnOnce() -> T) -> T {
+pub(crate) fn expect_no_leak<T>(body: impl FnOnce() -> T) -> T {
     let before = open_descriptors();
     let value = body();
     assert_eq!(before, open_descriptors(), "descriptors leaked");
@@ -100,93 +99,6 @@ fn nothing_leaks_over_ten_thousand_rounds() {
     });
 }
 
-/// In all ways to receive them: taken, left, without room, by a plain read.
-#[test]
-fn a_million_descriptors_are_passed_and_none_leaks() {
-    alone(|| {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let null = std::fs::File::open("/dev/null").unwrap();
-        let fds = [null.as_fd(); 25];
-        expect_no_leak(|| {
-            let mut some = RecvAncillary::<3>::new();
-            let mut all = RecvAncillary::<25>::new();
-            let mut byte = [0];
-            for round in 0..40_000 {
-                let sent = SendAncillary::new().fds(&fds);
-                ours.send_message(&[IoSlice::new(b"x")], &sent).unwrap();
-                let mut buffers = [IoSliceMut::new(&mut byte)];
-                let received = match round % 3 {
-                    0 => theirs.recv_message(&mut buffers, &mut some),
-                    1 => theirs.recv_message(&mut buffers, &mut all),
-                    _ => theirs.read(&mut byte),
-                };
-                assert_eq!(received.unwrap(), 1);
-                assert!(some.is_truncated());
-                drop(all.take_fd());
-            }
-        });
-    });
-}
-
-/// Linux can be asked to send a descriptor of the sending process along with every message.
-#[test]
-#[cfg(any(target_os = "android", target_os = "linux"))]
-fn descriptors_of_the_sending_process_do_not_leak() {
-    const SO_PASSPIDFD: libc::c_int = 76;
-    alone(|| {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let on: libc::c_int = 1;
-        let (value, len) = ((&raw const on).cast(), size_of_val(&on) as libc::socklen_t);
-        let (fd, level) = (theirs.as_raw_fd(), libc::SOL_SOCKET);
-        // SAFETY: setsockopt reads `len` bytes of `value`, which are those of `on`.
-        if unsafe { libc::setsockopt(fd, level, SO_PASSPIDFD, value, len) } == -1 {
-            let error = io::Error::last_os_error();
-            assert_eq!(error.raw_os_error(), Some(libc::ENOPROTOOPT)); // before 6.5
-            return;
-        }
-        let fds = [ours.as_fd()];
-        expect_no_leak(|| {
-            for sent in [SendAncillary::new(), SendAncillary::new().fds(&fds)] {
-                let mut ancillary = RecvAncillary::<1>::new();
-                let mut byte = [0];
-                ours.send_message(&[IoSlice::new(b"x")], &sent).unwrap();
-                let mut buffers = [IoSliceMut::new(&mut byte)];
-                assert_eq!(
-                    theirs.recv_message(&mut buffers, &mut ancillary).unwrap(),
-                    1
-                );
-            }
-        });
-    });
-}
-
-#[test]
-fn descriptors_that_come_when_the_table_is_full_are_said_to_be_lost() {
-    alone(|| {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let null = std::fs::File::open("/dev/null").unwrap();
-        for spare in 0..4 {
-            let fds = [null.as_fd(); 3];
-            let sent = SendAncillary::new().fds(&fds);
-            ours.send_message(&[IoSlice::new(b"x")], &sent).unwrap();
-            let mut ancillary = RecvAncillary::<3>::new();
-            let mut byte = [0];
-            let mut buffers = [IoSliceMut::new(&mut byte)];
-            let before = open_descriptors();
-            let received =
-                with_spare_descriptors(spare, || theirs.recv_message(&mut buffers, &mut ancillary));
-            // The data is not lost with them.
-            assert_eq!(received.unwrap(), 1);
-            assert_eq!(
-                (ancillary.fd_count(), ancillary.is_truncated()),
-                (spare, spare < 3)
-            );
-            drop(ancillary);
-            assert_eq!(before, open_descriptors(), "descriptors leaked");
-        }
-    });
-}
-
 #[test]
 fn errors_leak_nothing() {
     alone(|| {
@@ -215,7 +127,7 @@ fn errors_leak_nothing() {
 }
 
 /// Lets this process open `spare` more descriptors; gaps below are filled for the time.
-fn with_spare_descriptors<T>(spare: usize, body: impl FnOnce() -> T) -> T {
+pub(crate) fn with_spare_descriptors<T>(spare: usize, body: impl FnOnce() -> T) -> T {
     let mut fillers: Vec<OwnedFd> = Vec::new();
     let highest = open_descriptors().into_iter().max().unwrap();
     loop {
@@ -365,6 +277,32 @@ fn polling_and_registering_need_no_descriptor() {
     });
 }
 
+/// Whatever a selector asks of the system at once, it is no more than descriptors are allowed:
+/// poll(2) refuses longer lists.
+#[test]
+fn as_many_sources_as_there_may_be_descriptors_are_polled() {
+    alone(|| {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4000);
+        with_spare_descriptors(1000, || {
+            let pairs = std::iter::from_fn(|| std::os::unix::net::UnixStream::pair().ok());
+            let ends: Vec<_> = pairs.flat_map(|(near, far)| [near, far]).collect();
+            assert!(ends.len() > 998);
+            for (token, mut end) in ends.iter().enumerate() {
+                end.write_all(b"x").unwrap();
+                let mut source = SourceFd(&end.as_raw_fd());
+                let registered = poll.registry().register(&mut source, Token(token), BOTH);
+                registered.unwrap();
+            }
+            for round in 0..10 {
+                poll.poll(&mut events, Some(Duration::from_millis(5)))
+                    .unwrap();
+                assert!(round > 0 || events.iter().count() >= ends.len());
+            }
+        });
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_program_that_is_executed_inherits_nothing() {
@@ -375,7 +313,8 @@ fn a_program_that_is_executed_inherits_nothing() {
                 .output();
             let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
             let of_ls = |line: &&str| line.contains(" -> ") && !line.contains("/proc/");
-            // What stands before the arrow is the time; what follows differs by the pipes of `output`.
+            // What stands before the arrow is the time; what follows differs by the pipes of
+            // `output`.
             listing.lines().filter(of_ls).count()
         };
         let before = inherited();
@@ -403,7 +342,8 @@ fn a_program_that_is_executed_inherits_nothing() {
 #[test]
 #[cfg(not(any(target_os = "tvos", target_os = "watchos")))] // which let no program fork
 fn a_forked_child_that_drops_everything_disturbs_nothing() {
-    // An epoll set is shared by both: a child that deregistered on drop would take the parent's sources away.
+    // An epoll set is shared by both: a child that deregistered on drop would take the parent's
+    // sources away.
     alone(|| {
         let mut poll = Poll::new().unwrap();
         let mut events = Events::with_capacity(4);

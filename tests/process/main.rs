@@ -1,14 +1,16 @@
-//! What is process-wide: descriptors and their limit, handles, signals, fork and exec, filtered system calls, the
-//! network.
+//! What is process-wide: descriptors and their limit, handles, signals, fork and exec, filtered
+//! system calls, the network.
 //!
-//! Each case runs in a process of its own: the test starts this very binary again, asks it for that one test, and
-//! there [`alone`] runs the body. The only other thread is the test harness, which waits.
+//! Each case runs in a process of its own: the test starts this very binary again, asks it for that
+//! one test, and there [`alone`] runs the body. The only other thread is the test harness, which
+//! waits.
 #![cfg(any(unix, windows))]
 
 mod checking;
 #[cfg(unix)]
 mod descriptors;
-// System calls as 64-bit processors have them, and as glibc makes them: musl overcomes some errors by other calls.
+// System calls as 64-bit processors have them, and as glibc makes them: musl overcomes some errors
+// by other calls.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod faults;
 #[cfg(windows)]
@@ -17,6 +19,17 @@ mod handles;
 mod logging;
 #[cfg(target_os = "linux")]
 mod multicast;
+// Where descriptors can be passed.
+#[cfg(all(
+    unix,
+    not(any(
+        target_os = "aix",
+        target_os = "cygwin",
+        target_os = "nto",
+        target_os = "redox"
+    ))
+))]
+mod passing;
 #[cfg(target_os = "linux")]
 mod seccomp;
 #[cfg(unix)]

@@ -27,19 +27,23 @@ extern "C" fn wake(_: libc::c_int) {
     }
 }
 
-/// Installs a handler for SIGALRM, with SA_RESTART: polling must not be restarted even so.
+/// Installs a handler for SIGALRM, with SA_RESTART where it exists: polling must not be restarted
+/// even so.
 fn handle(handler: extern "C" fn(libc::c_int)) {
     // SAFETY: all zeros is a valid `sigaction`, with an empty mask and the default handler.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as usize;
-    action.sa_flags = libc::SA_RESTART;
+    #[cfg(not(target_os = "nto"))]
+    {
+        action.sa_flags = libc::SA_RESTART;
+    }
     // SAFETY: the handler does what is safe in one: it counts, and wakes.
     let result = unsafe { libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()) };
     assert_eq!(result, 0);
 }
 
-/// Runs `body` while another thread sends SIGALRM to this one, again and again: however late `body` falls asleep, a signal
-/// meets it there.
+/// Runs `body` while another thread sends SIGALRM to this one, again and again: however late `body`
+/// falls asleep, a signal meets it there.
 fn under_signals<T>(body: impl FnOnce() -> T) -> T {
     // SAFETY: takes nothing.
     let target = unsafe { libc::pthread_self() } as usize;
@@ -163,8 +167,8 @@ fn a_wake_in_a_signal_handler_keeps_errno() {
                 .is_ok()
         );
         handle(wake);
-        // The first finds a poller that may sleep, the second one that is woken, the third one that is awake.
-        // SAFETY: the call takes nothing; the place stays this thread's.
+        // The first finds a poller that may sleep, the second one that is woken, the third one that
+        // is awake. SAFETY: the call takes nothing; the place stays this thread's.
         let errno = unsafe { libc::__errno_location() };
         for round in 0..3 {
             // SAFETY: `errno` is this thread's.

@@ -1,4 +1,5 @@
-//! Signals a thousand times a second, into whatever system call is running: everything arrives that was sent.
+//! Signals a thousand times a second, into whatever system call is running: everything arrives that
+//! was sent.
 
 #![expect(unsafe_code, reason = "sigaction, pthread_kill")]
 // On systems whose thread-locals are std's own work, clippy does not see the `const`.
@@ -136,7 +137,8 @@ fn serve(listener: TcpListener, datagrams: UdpSocket) {
     assert!(taken() > 0, "no signal came");
 }
 
-/// Sends by all connections, as a datagram, through a pipe and by a waker, and awaits each answer. Returns how often.
+/// Sends by all connections, as a datagram, through a pipe and by a waker, and awaits each answer.
+/// Returns how often.
 fn ask(server: SocketAddr, datagrams: SocketAddr) -> u64 {
     let deadline = Instant::now() + DEADLINE;
     let mut queue = Poll::new().unwrap();

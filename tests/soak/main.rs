@@ -1,6 +1,6 @@
-//! Everything at once and at random, for as long as one likes: connections that come and go, wakes, timeouts, datagrams,
-//! pipes, pollers made and dropped, on several threads. What was sent must arrive, nobody may stall, and neither memory nor
-//! descriptors may grow.
+//! Everything at once and at random, for as long as one likes: connections that come and go, wakes,
+//! timeouts, datagrams, pipes, pollers made and dropped, on several threads. What was sent must
+//! arrive, nobody may stall, and neither memory nor descriptors may grow.
 //!
 //! `cargo test` runs it for some seconds; `cargo xtask soak 60` for an hour, by way of [`SECONDS`].
 #![cfg(unix)]
@@ -154,7 +154,8 @@ fn under_random_load_everything_arrives_and_nothing_grows() {
         "descriptors: {} at the beginning, {} at most, {} at the end",
         before.descriptors, most.descriptors, after.descriptors
     );
-    // In a few seconds nothing settles, and what instruments or emulates this program has memory of its own.
+    // In a few seconds nothing settles, and what instruments or emulates this program has memory of
+    // its own.
     let is_long = env::var_os(SECONDS).is_some();
     assert!(
         !is_long || most.memory <= settled.memory + GROWTH_MAX,

@@ -152,7 +152,8 @@ fn echo_datagrams(mut socket: UdpSocket, is_over: &AtomicBool) {
     }
 }
 
-/// Up to 48 connections: each is asked for, used a number of times, and given up in one of several ways.
+/// Up to 48 connections: each is asked for, used a number of times, and given up in one of several
+/// ways.
 fn clients(post: &Post, servers: Servers) {
     struct Client {
         stream: TcpStream,

@@ -1,7 +1,7 @@
 //! The end of connections: shutdowns, closes, resets and refusals, and what the events say of them.
 //!
-//! That an event comes is promised everywhere; what it says beyond readable and writable is a hint, which
-//! these tests hold Linux to.
+//! That an event comes is promised everywhere; what it says beyond readable and writable is a hint,
+//! which these tests hold Linux to.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

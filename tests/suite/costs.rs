@@ -28,8 +28,8 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
 }
 
-// SAFETY: each method hands its arguments to `System`, which keeps the contract, and counts without allocating: the counter is
-// a constant-initialized thread local without a destructor.
+// SAFETY: each method hands its arguments to `System`, which keeps the contract, and counts without
+// allocating: the counter is a constant-initialized thread local without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();

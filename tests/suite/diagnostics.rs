@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::panic::Location;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use litio::diagnostics::{Checker, Counters, Counting, Finding, Mistake};
@@ -265,6 +265,69 @@ fn a_finding_may_register() {
     // It holds a registry of the poller that holds it, and ends with the poller all the same.
     drop((socket, rig));
     assert_eq!(witness.strong_count(), 0);
+}
+
+/// As one that sends its findings away.
+#[test]
+fn a_checker_that_holds_a_source_ends_with_the_poller() {
+    let mut rig = Rig::new();
+    let place = Arc::new(OnceLock::new());
+    let witness = Arc::downgrade(&place);
+    let held = Arc::clone(&place);
+    rig.poll.set_checker(Checker::new(move |finding| {
+        let socket: &UdpSocket = held.get().unwrap();
+        let _ = socket.send(finding.to_string().as_bytes());
+    }));
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::READABLE);
+    place.set(socket).unwrap();
+    drop((place, rig));
+    assert_eq!(witness.strong_count(), 0, "the socket is open still");
+}
+
+/// It may hold what does things when it is dropped.
+#[cfg(not(target_family = "wasm"))]
+#[test]
+fn a_checker_that_is_replaced_may_register_when_it_goes() {
+    struct Registers(Registry);
+
+    impl Drop for Registers {
+        fn drop(&mut self) {
+            let mut socket = UdpSocket::bind(any_v4()).unwrap();
+            self.0.register(&mut socket, B, Interest::WRITABLE).unwrap();
+        }
+    }
+
+    let mut poll = Poll::new().unwrap();
+    let registers = Registers(poll.registry().try_clone().unwrap());
+    let (sender, is_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        poll.set_checker(Checker::new(move |_| {
+            let _ = &registers;
+        }));
+        poll.set_checker(Checker::new(|_| {}));
+        sender.send(()).unwrap();
+    });
+    is_done.recv_timeout(DEADLINE).expect("it does not hang");
+}
+
+/// The sources of the first are checked no more, rather than called another poller's.
+#[test]
+fn a_checker_that_was_replaced_is_told_nothing() {
+    let Some((mut rig, findings)) = checked() else {
+        return;
+    };
+    let mut socket = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut socket, A, Interest::READABLE);
+    let (sender, others) = mpsc::channel();
+    let report = move |finding: &Finding| drop(sender.send(finding.clone()));
+    rig.poll.set_checker(Checker::new(report));
+    let again = rig.registry().register(&mut socket, A, Interest::READABLE);
+    again.unwrap_err();
+    drop(socket);
+    rig.poll_once(Duration::ZERO);
+    let found: Vec<_> = findings.try_iter().chain(others.try_iter()).collect();
+    assert!(found.is_empty(), "found {found:?}");
 }
 
 #[cfg(not(target_family = "wasm"))]

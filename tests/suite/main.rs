@@ -39,7 +39,17 @@ mod windows;
 
 // The poller's own descriptor: where the selector is one.
 #[cfg(all(
-    unix,
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "illumos",
+        target_os = "solaris",
+    ),
     not(any(litio_backend = "poll", mio_unsupported_force_poll_poll))
 ))]
 mod nested;

@@ -1,7 +1,7 @@
 //! The poller's own descriptor: a poll inside another poll, or in somebody else's loop.
 //!
-//! It is readable while an event waits inside. Wakes have no descriptor of their own, so that each of
-//! them shows outside is a promise to be tested by itself.
+//! It is readable while an event waits inside. Wakes have no descriptor of their own, so that each
+//! of them shows outside is a promise to be tested by itself.
 
 #![expect(unsafe_code, reason = "poll(2), as a foreign loop would call it")]
 
@@ -145,7 +145,8 @@ fn a_wake_from_another_thread_ends_the_outer_poll() {
 
 #[test]
 fn wakes_of_two_threads_are_never_lost_through_the_outer_poll() {
-    // The outer loop asks the inner poll only when it is told to: one wake untold and it stands still.
+    // The outer loop asks the inner poll only when it is told to: one wake untold and it stands
+    // still.
     let (mut inner, mut outer) = inner_in_outer();
     let waker = std::sync::Arc::new(Waker::new(inner.registry(), B).unwrap());
     let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));

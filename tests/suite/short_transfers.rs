@@ -1,8 +1,8 @@
 //! Short transfers: a stream that gave or took less than it was asked is re-armed, so that the call
 //! which would only say `WouldBlock` can be left out. The exceptions are tests of their own.
 //!
-//! Where the system reports edges by itself, new data is a new edge whatever was read, so these tests
-//! tell more where edges are emulated.
+//! Where the system reports edges by itself, new data is a new edge whatever was read, so these
+//! tests tell more where edges are emulated.
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 
@@ -251,8 +251,8 @@ mod unix {
 
     #[test]
     fn after_a_short_packet_another_one_is_found_by_draining() {
-        // A stream type around SOCK_SEQPACKET cannot know that a short read says nothing there; whoever
-        // drains is safe.
+        // A stream type around SOCK_SEQPACKET cannot know that a short read says nothing there;
+        // whoever drains is safe.
         let (near, far) =
             socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::SEQPACKET, None).unwrap();
         near.set_nonblocking(true).unwrap();

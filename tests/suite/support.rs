@@ -11,7 +11,8 @@ use litio::event::{Event, Source};
 use litio::net::{TcpListener, TcpStream};
 use litio::{Events, Interest, Poll, Registry, Token};
 
-/// How long an event may take before a test fails. Generous: some runs are emulated, all share cores.
+/// How long an event may take before a test fails. Generous: some runs are emulated, all share
+/// cores.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// How long silence must last before a test believes that nothing comes.
 pub(crate) const QUIET: Duration = Duration::from_millis(40);
@@ -22,7 +23,8 @@ pub(crate) const FORCED_POLL: bool =
 /// The selector reports again only after an operation would have blocked, as all emulated edges do.
 pub(crate) const REARMED_BY_WOULD_BLOCK: bool =
     FORCED_POLL || !cfg!(any(target_os = "linux", target_os = "android"));
-/// One event carries all that is known of a source: epoll and poll(2), but not kqueue's two filters.
+/// One event carries all that is known of a source: epoll and poll(2), but not kqueue's two
+/// filters.
 pub(crate) const COMBINED_EVENTS: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// The kernel tells of errors, closed halves and urgent data as epoll(7) describes.
 pub(crate) const LINUX_HINTS: bool = cfg!(any(target_os = "linux", target_os = "android"));
@@ -374,8 +376,8 @@ pub(crate) fn read_exactly(
     taken
 }
 
-/// Runs `body` on a thread of its own and fails if it takes longer than [`DEADLINE`]: for calls that
-/// may block for good when a promise is broken.
+/// Runs `body` on a thread of its own and fails if it takes longer than [`DEADLINE`]: for calls
+/// that may block for good when a promise is broken.
 #[track_caller]
 pub(crate) fn within_deadline<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = std::sync::mpsc::channel();
@@ -392,7 +394,8 @@ pub(crate) fn within_deadline<T: Send + 'static>(body: impl FnOnce() -> T + Send
 
 /// An address at which nobody listens.
 pub(crate) fn refused_address() -> SocketAddr {
-    // Bound, so that nobody else gets the port, but not listening. Kept for good: a test binary ends.
+    // Bound, so that nobody else gets the port, but not listening. Kept for good: a test binary
+    // ends.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&any_v4().into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

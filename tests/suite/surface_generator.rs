@@ -1,5 +1,5 @@
-//! Makes `surface.rs` out of `mio-api-linux.txt`, the list of mio's public items, and proves that the
-//! committed file is what the list says: so every item of mio is asserted, and none by hand.
+//! Makes `surface.rs` out of `mio-api-linux.txt`, the list of mio's public items, and proves that
+//! the committed file is what the list says: so every item of mio is asserted, and none by hand.
 //!
 //! The list is the output of `cargo public-api -s --features os-poll,os-ext,net` (nightly) in the
 //! published crate, without what only the compiler may name (`StructuralPartialEq`, `Freeze`,

@@ -164,7 +164,8 @@ fn a_read_that_would_block_does_not_report_writable_again() {
     if REARMED_BY_WOULD_BLOCK {
         assert_eq!(writable, [true, false, false, false]);
     } else {
-        // A new edge may carry all that is true; between edges there must be silence, as seen above.
+        // A new edge may carry all that is true; between edges there must be silence, as seen
+        // above.
         assert!(writable[0]);
     }
 }

@@ -1,4 +1,5 @@
-//! Commands with a deadline: echoed before they run, killed with all their children when the time is up.
+//! Commands with a deadline: echoed before they run, killed with all their children when the time
+//! is up.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -76,14 +77,15 @@ impl Command {
         self.succeed(Sink::Both)
     }
 
-    /// Runs it with its output in the log and answers status and standard output, whatever they are.
+    /// Runs it with its output in the log and answers status and standard output, whatever they
+    /// are.
     pub(crate) fn watch_all(self) -> Result<Output, Stop> {
         self.echo();
         self.wait(Sink::Both)
     }
 
-    /// Runs `cargo test` or the like and answers its tally for the summary. That no test ran at all is a failure: a
-    /// filter that has lost its tests must not pass for ever.
+    /// Runs `cargo test` or the like and answers its tally for the summary. That no test ran at all
+    /// is a failure: a filter that has lost its tests must not pass for ever.
     pub(crate) fn run_tests(self) -> Result<Note, Stop> {
         let words = self.words();
         let tally = Tally::of(&self.watch()?);
@@ -143,8 +145,8 @@ impl Command {
         } else {
             Stdio::inherit()
         });
-        // Cargo's words to *this* package would make build scripts of others run again, and the library path
-        // of one toolchain must not reach another.
+        // Cargo's words to *this* package would make build scripts of others run again, and the
+        // library path of one toolchain must not reach another.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let is_ours = ["CARGO_PKG_", "CARGO_MANIFEST_"]
@@ -168,7 +170,8 @@ impl Command {
     }
 }
 
-/// The process that runs now, for the handler of Ctrl-C; 0 for none. Steps run one command at a time.
+/// The process that runs now, for the handler of Ctrl-C; 0 for none. Steps run one command at a
+/// time.
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 
 /// Makes Ctrl-C (and a polite kill) end the running command as well.
@@ -254,7 +257,8 @@ impl fmt::Display for Tally {
 }
 
 impl Tally {
-    /// Reads lines like `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; …`.
+    /// Reads lines like `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered
+    /// out; …`.
     pub(crate) fn of(log: &str) -> Tally {
         let mut tally = Tally::default();
         for line in log

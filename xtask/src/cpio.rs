@@ -1,4 +1,5 @@
-//! Archives in the "newc" form of cpio, as the Linux kernel unpacks them into its first root folder.
+//! Archives in the "newc" form of cpio, as the Linux kernel unpacks them into its first root
+//! folder.
 //!
 //! Source: Documentation/driver-api/early-userspace/buffer-format.rst
 
@@ -33,7 +34,8 @@ impl<W: Write> Archive<W> {
         let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "4 GiB or more");
         let size = u32::try_from(contents.len()).map_err(too_long)?;
         let name_size = u32::try_from(path.len() + 1).map_err(too_long)?;
-        // inode, mode, uid, gid, links, time, size, device (2), device of a node (2), name, checksum
+        // inode, mode, uid, gid, links, time, size, device (2), device of a node (2), name,
+        // checksum
         let fields = [
             self.entries,
             mode,

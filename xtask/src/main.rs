@@ -1,8 +1,8 @@
 //! Litio's checks: `cargo xtask ci` is exactly what CI runs.
 //!
-//! Written in Rust so that it runs wherever the library does. Every check is a *step* ([`steps::ALL`] is the table):
-//! a name, a time limit and a function. Steps install the tools they need, with pinned versions, so a machine with
-//! nothing but rustup's Rust can run them.
+//! Written in Rust so that it runs wherever the library does. Every check is a *step*
+//! ([`steps::ALL`] is the table): a name, a time limit and a function. Steps install the tools they
+//! need, with pinned versions, so a machine with nothing but rustup's Rust can run them.
 
 mod changelog;
 mod command;
@@ -62,7 +62,8 @@ enum Task {
         /// With --quick: run them on real mio instead and write the lists
         #[arg(long, requires = "quick")]
         record: bool,
-        /// Names of packages, as `tokio` or `tokio@0.8` for that line of mio; all when none is given
+        /// Names of packages, as `tokio` or `tokio@0.8` for that line of mio; all when none is
+        /// given
         dependents: Vec<String>,
     },
     /// Put servers over tokio under load, on mio and on Litio in turns, and print the table of both

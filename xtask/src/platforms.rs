@@ -1,4 +1,5 @@
-//! The tables of PLATFORMS.md, written from what the runs on this machine have left in `target/results`.
+//! The tables of PLATFORMS.md, written from what the runs on this machine have left in
+//! `target/results`.
 //!
 //! What has not run here keeps the lines that it has, with their dates.
 

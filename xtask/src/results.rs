@@ -1,7 +1,8 @@
 //! What the suites have shown, kept below `target/results` for the tables of PLATFORMS.md.
 //!
-//! A step leaves a file, in lines of tab-separated fields, the first of which says what the line is: `run` (target,
-//! system, backend), `date`, `count` (a backend, passed, failed), `ignored` (test, reason), `linked` and `checked`.
+//! A step leaves a file, in lines of tab-separated fields, the first of which says what the line
+//! is: `run` (target, system, backend), `date`, `count` (a backend, passed, failed), `ignored`
+//! (test, reason), `linked` and `checked`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,8 +39,8 @@ struct Tests {
 }
 
 impl Place<'_> {
-    /// Runs tests with these arguments for Rust's harness, and keeps what it showed. `tests` makes the command without
-    /// them, and `all` one that knows all tests there are.
+    /// Runs tests with these arguments for Rust's harness, and keeps what it showed. `tests` makes
+    /// the command without them, and `all` one that knows all tests there are.
     pub(crate) fn run(
         &self,
         context: &Context,
@@ -68,8 +69,8 @@ impl Place<'_> {
         self.unable.iter().flat_map(|(part, _)| ["--skip", *part])
     }
 
-    /// Keeps what a log of the harness shows. That no test ran at all is a failure: a filter that has lost its tests must
-    /// not pass for ever.
+    /// Keeps what a log of the harness shows. That no test ran at all is a failure: a filter that
+    /// has lost its tests must not pass for ever.
     pub(crate) fn keep(&self, context: &Context, log: &str, listed: &str) -> Result<Note, Stop> {
         let tests = self.read(log, listed);
         let (passed, failed) = tests.counts.iter().fold((0, 0), |(passed, failed), count| {

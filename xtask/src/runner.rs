@@ -16,7 +16,8 @@ pub(crate) enum Budget {
     Change,
 }
 
-/// What a change may wait for its checks, on two slow cores with nothing installed. The aim is half of it.
+/// What a change may wait for its checks, on two slow cores with nothing installed. The aim is half
+/// of it.
 const CHANGE_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 enum Outcome {

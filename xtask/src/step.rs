@@ -38,7 +38,8 @@ pub(crate) enum Tier {
 pub(crate) enum Hosts {
     Any,
     Unix,
-    /// Needs this very system: sanitizers' runtimes, emulators of Linux programs, Debian's packages.
+    /// Needs this very system: sanitizers' runtimes, emulators of Linux programs, Debian's
+    /// packages.
     LinuxX86_64,
 }
 
@@ -60,7 +61,8 @@ pub(crate) type Note = String;
 pub(crate) enum Stop {
     /// The check found something, or could not end.
     Failed(String),
-    /// A tool that it needs cannot be had on this machine. In CI that is a failure; elsewhere it is said loudly.
+    /// A tool that it needs cannot be had on this machine. In CI that is a failure; elsewhere it is
+    /// said loudly.
     Missing(String),
 }
 
@@ -107,18 +109,21 @@ impl Context {
         self.command("cargo")
     }
 
-    /// Cargo of a pinned toolchain, which must have been asked for with [`crate::toolchain::ensure`].
+    /// Cargo of a pinned toolchain, which must have been asked for with
+    /// [`crate::toolchain::ensure`].
     pub(crate) fn cargo_on(&self, toolchain: &str) -> Command {
         self.command("cargo").arg(format!("+{toolchain}"))
     }
 
-    /// A folder below `target`: what is built with other flags must not evict what is built without them.
+    /// A folder below `target`: what is built with other flags must not evict what is built without
+    /// them.
     pub(crate) fn target_dir(&self, name: &str) -> PathBuf {
         self.root.join("target").join(name)
     }
 }
 
-/// Runs every part even when one fails, so that one run tells everything; failures and notes carry the part's name.
+/// Runs every part even when one fails, so that one run tells everything; failures and notes carry
+/// the part's name.
 pub(crate) fn each<T>(
     parts: impl IntoIterator<Item = T>,
     name: impl Fn(&T) -> String,

@@ -33,7 +33,8 @@ enum Port {
     Wasi,
 }
 
-/// The ports that exist. A target of another one is named as not ready instead of failing every run.
+/// The ports that exist. A target of another one is named as not ready instead of failing every
+/// run.
 const READY: &[Port] = &[
     Port::Linux,
     Port::Kqueue,
@@ -43,7 +44,8 @@ const READY: &[Port] = &[
     Port::Wasi,
 ];
 
-/// One row per system. The eight quick ones stand for families: a libc, a selector or an OS trait set of their own.
+/// One row per system. The eight quick ones stand for families: a libc, a selector or an OS trait
+/// set of their own.
 const TABLE: &[Target] = &[
     quick("x86_64-unknown-linux-musl", Port::Linux),
     quick("aarch64-linux-android", Port::Linux),
@@ -109,7 +111,8 @@ pub(crate) fn triples() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|target| target.triple)
 }
 
-/// Targets whose standard library compiles with the oldest Rust that we support, and not with today's.
+/// Targets whose standard library compiles with the oldest Rust that we support, and not with
+/// today's.
 const WITH_OLDEST: &[&str] = &["powerpc64-ibm-aix"];
 
 /// Targets whose tests are not checked, and why.
@@ -126,21 +129,10 @@ const WITHOUT_TESTS: &[(&str, &[&str])] = &[
             "armv7-sony-vita-newlibeabihf",
         ],
     ),
+    ("they need limits of resources", &["x86_64-unknown-fuchsia"]),
     (
-        "not tried yet",
-        &[
-            "armv7-unknown-linux-musleabihf",
-            "powerpc64-ibm-aix",
-            "sparcv9-sun-solaris",
-            "x86_64-pc-cygwin",
-            "x86_64-pc-nto-qnx710",
-            "x86_64-pc-solaris",
-            "x86_64-unknown-fuchsia",
-            "x86_64-unknown-haiku",
-            "x86_64-unknown-hermit",
-            "x86_64-unknown-hurd-gnu",
-            "x86_64-unknown-redox",
-        ],
+        "the crate socket2, which they use, does not compile there",
+        &["x86_64-unknown-hermit"],
     ),
 ];
 

@@ -1,7 +1,8 @@
-//! Tools from outside: Debian's packages, pinned programs from crates.io, pinned packages from PyPI.
+//! Tools from outside: Debian's packages, pinned programs from crates.io, pinned packages from
+//! PyPI.
 //!
-//! All of them are looked for first and fetched only when missing. Programs of ours go below `target/tools`, never into
-//! the user's own folders; only Debian's packages change the machine.
+//! All of them are looked for first and fetched only when missing. Programs of ours go below
+//! `target/tools`, never into the user's own folders; only Debian's packages change the machine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -111,7 +112,8 @@ pub(crate) fn cargo_program(context: &Context, name: &str, version: &str) -> Res
     Ok(path)
 }
 
-/// Makes sure a virtual environment with exactly these packages is there, and answers the folder of its programs.
+/// Makes sure a virtual environment with exactly these packages is there, and answers the folder of
+/// its programs.
 pub(crate) fn python(context: &Context, name: &str, packages: &[&str]) -> Result<PathBuf, Stop> {
     let folder = context.target_dir("tools").join(name);
     let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });

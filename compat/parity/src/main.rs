@@ -1,9 +1,9 @@
 //! The same programs on mio and on Litio: what they see must be the same, line by line.
 //!
-//! The cases stand in `cases.rs` and `readers.rs`, which are compiled twice. Each writes what it sees into a log:
-//! events with all their predicates, results, kinds and codes of errors, flags of descriptors.
-//! Where Litio differs on purpose, [`BETTER`] says why; a reason that no longer applies is a
-//! failure too.
+//! The cases stand in `cases.rs` and `readers.rs`, which are compiled twice. Each writes what it
+//! sees into a log: events with all their predicates, results, kinds and codes of errors, flags of
+//! descriptors. Where Litio differs on purpose, [`BETTER`] says why; a reason that no longer
+//! applies is a failure too.
 //!
 //! `cargo run` prints a line for each case, `cargo run -- NAME…` the logs of some.
 

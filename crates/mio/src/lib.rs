@@ -1,15 +1,17 @@
-//! [Litio](litio) under the name of mio, so that it takes mio's place under every program that depends on it.
+//! [Litio](litio) under the name of mio, so that it takes mio's place under every program that
+//! depends on it.
 //!
 //! ```toml
 //! [patch.crates-io]
 //! mio = { path = "…/litio/crates/mio" }
 //! ```
 //!
-//! A `Cargo.lock` that names a version of mio keeps it until `cargo update -p mio`. `cargo tree -i mio` says which one is in
-//! use.
+//! A `Cargo.lock` that names a version of mio keeps it until `cargo update -p mio`. `cargo tree -i
+//! mio` says which one is in use.
 //!
-//! Only re-exports: what they do is documented there. The features are mio's: `net` shows `net`, `os-ext` the platform's
-//! module. `Poll::new` does not need `os-poll`.
+//! There are only re-exports here; Litio's documentation says what they do. The features are mio's:
+//! `net` shows the module `net`, `os-ext` the platform's module. `Poll::new` does not need
+//! `os-poll`.
 
 #[cfg(not(target_os = "wasi"))]
 pub use litio::Waker;

@@ -149,7 +149,7 @@ impl Backend for Epoll {
                 u64: KNOCK,
             };
             if let Some(fd) = knocker.descriptor() {
-                self.add(libc::EPOLL_CTL_ADD, fd, &mut event)?;
+                self.ctl(libc::EPOLL_CTL_ADD, fd, &mut event)?;
             }
             let _ = self.knocker.set(knocker);
         }
@@ -203,7 +203,7 @@ impl Epoll {
         }
     }
 
-    /// One wait of the right kind. Returns how many events were written to the begin of `space`.
+    /// One wait of the right kind. Returns how many events were written to the start of `space`.
     #[inline(always)]
     fn wait(
         &self,
@@ -319,10 +319,11 @@ impl Epoll {
             events: asked(interest),
             u64: token.0 as u64,
         };
-        self.add(operation, source, &mut event)
+        self.ctl(operation, source, &mut event)
     }
 
-    fn add(&self, operation: i32, fd: RawFd, event: &mut libc::epoll_event) -> io::Result<()> {
+    /// One epoll_ctl(2) that takes an event.
+    fn ctl(&self, operation: i32, fd: RawFd, event: &mut libc::epoll_event) -> io::Result<()> {
         // SAFETY: epoll_ctl reads one event, which is given.
         check(unsafe { libc::epoll_ctl(self.epoll.as_raw_fd(), operation, fd, event) })?;
         Ok(())

@@ -52,6 +52,10 @@ impl Way {
     }
 }
 
+/// How many are probed by one call. A descriptor is there once for each way, and poll(2) refuses a
+/// list that is longer than the number of descriptors which the process may open.
+const PROBES_MAX: usize = 64;
+
 /// A way of an entry that is probed until nothing hides its news any more. It is over when the
 /// entry's paces have another number.
 #[derive(Copy, Clone, Debug)]
@@ -101,7 +105,9 @@ impl Paces {
         let now = Instant::now();
         let limit = self.limit(room.left());
         if self.collect(table, now, limit) {
-            poll(&mut self.probes, 0)?;
+            for probes in self.probes.chunks_mut(PROBES_MAX) {
+                poll(probes, 0)?;
+            }
             self.settle(table, now, room);
         }
         let rest = self.shortest_rest(table, now);

@@ -137,11 +137,14 @@ const RECV_CLOSES_ON_EXEC: c_int = 0;
 const RECV_CUTS_CLEANLY: bool = cfg!(any(target_os = "android", target_os = "linux"));
 
 /// For send(2) and sendmsg(2): EPIPE and no signal. Apple's systems know an option of the socket
-/// instead, which `silence` sets.
-#[cfg(all(unix, not(target_vendor = "apple")))]
+/// instead, which `silence` sets; Redox knows neither, and on Vita there are no signals.
+#[cfg(all(
+    unix,
+    not(any(target_os = "redox", target_os = "vita", target_vendor = "apple"))
+))]
 #[allow(dead_code)] // as above
 const SEND_QUIETLY: c_int = libc::MSG_NOSIGNAL;
-#[cfg(target_vendor = "apple")]
+#[cfg(any(target_os = "redox", target_os = "vita", target_vendor = "apple"))]
 const SEND_QUIETLY: c_int = 0;
 
 /// The kind of control message that carries a `struct ucred`.

@@ -1,10 +1,12 @@
-//! Makes system calls of one thread fail: seccomp hands each call to a *supervisor*, a thread of the same process, which
-//! says whether the kernel does it or which error it gives instead.
+//! Makes system calls of one thread fail: seccomp hands each call to a *supervisor*, a thread of
+//! the same process, which says whether the kernel does it or which error it gives instead.
 //!
-//! The supervisor shares memory and descriptors with the thread it watches. So it can also do what the kernel would have
-//! done before it reported an error (`close` closes all the same), and say so.
+//! The supervisor shares memory and descriptors with the thread it watches. So it can also do what
+//! the kernel would have done before it reported an error (`close` closes all the same), and say
+//! so.
 //!
-//! Beware: the watched thread may be stopped inside the allocator, so the supervisor allocates nothing and takes no lock.
+//! Beware: the watched thread may be stopped inside the allocator, so the supervisor allocates
+//! nothing and takes no lock.
 //!
 //! Source: seccomp_unotify(2), Linux 5.5
 
@@ -15,7 +17,8 @@ use std::thread;
 
 use libc::{c_int, c_long};
 
-/// Calls that belong to the allocator, to locks, to clocks and to the end of a process: not the library's business.
+/// Calls that belong to the allocator, to locks, to clocks and to the end of a process: not the
+/// library's business.
 const BYPASSED: &[c_long] = &[
     libc::SYS_brk,
     libc::SYS_clock_gettime,
@@ -245,7 +248,8 @@ fn supervise() {
 
 /// The error of a call; None if the kernel shall do it.
 fn verdict(thread: i32, call: &libc::seccomp_data) -> Option<c_int> {
-    // std asks for the flags of what it is about to close, in debug builds, and aborts if there is no such descriptor.
+    // std asks for the flags of what it is about to close, in debug builds, and aborts if there is
+    // no such descriptor.
     let number = c_long::from(call.nr);
     let is_stds_check = number == libc::SYS_fcntl && call.args[1] == libc::F_GETFD as u64;
     let is_watched = thread == THREAD.load(Ordering::Relaxed);
@@ -261,7 +265,8 @@ fn verdict(thread: i32, call: &libc::seccomp_data) -> Option<c_int> {
     FAILURES.fetch_add(1, Ordering::SeqCst);
     if fault.is_done.load(Ordering::Relaxed) {
         let [a, b, c, d, e, f] = call.args;
-        // SAFETY: what the watched thread would do this moment, in the same memory and with the same descriptors; it waits.
+        // SAFETY: what the watched thread would do this moment, in the same memory and with the
+        // same descriptors; it waits.
         unsafe { libc::syscall(number, a, b, c, d, e, f) };
     }
     Some(fault.errno.load(Ordering::Relaxed))

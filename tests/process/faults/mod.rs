@@ -1,10 +1,13 @@
-//! Faults: every system call that the library makes, made to fail in turn with each error that its manual page names.
+//! Faults: every system call that the library makes, made to fail in turn with each error that its
+//! manual page names.
 //!
-//! A *scenario* is a program made of *steps*, each one call of the library. It runs once undisturbed, and what system calls
-//! each step makes is noted. Then it runs once for each of these calls and each error in [`CALLS`], with that call failing
-//! so, once. The step must answer with that very error (or, where [`HIDDEN`] says so, must not be disturbed at all), and when
-//! it is tried again it must succeed: a failed call leaves no trace. After it everything goes on as if nothing had been: all
-//! events come, all bytes arrive, and no descriptor is left open. That nothing hangs is seen to by the deadlines of `alone`.
+//! A *scenario* is a program made of *steps*, each one call of the library. It runs once
+//! undisturbed, and what system calls each step makes is noted. Then it runs once for each of these
+//! calls and each error in [`CALLS`], with that call failing so, once. The step must answer with
+//! that very error (or, where [`HIDDEN`] says so, must not be disturbed at all), and when it is
+//! tried again it must succeed: a failed call leaves no trace. After it everything goes on as if
+//! nothing had been: all events come, all bytes arrive, and no descriptor is left open. That
+//! nothing hangs is seen to by the deadlines of `alone`.
 //!
 //! A system call that is not in the table makes the test fail: there is none that was forgotten.
 
@@ -20,7 +23,8 @@ use libc::*;
 
 use injector::{FAULTS_MAX, Fault, Injector};
 
-/// A system call, and the errors that its manual page in section 2 (or that of the protocol in section 7) names.
+/// A system call, and the errors that its manual page in section 2 (or that of the protocol in
+/// section 7) names.
 struct Call {
     number: c_long,
     name: &'static str,
@@ -64,7 +68,8 @@ const CALLS: &[Call] = &[
     call(SYS_shutdown, "shutdown", &[EBADF, EINVAL, ENOTCONN, ENOTSOCK]),
     call(SYS_close, "close", &[EDQUOT, EINTR, EIO, ENOSPC]),
     call(SYS_fcntl, "fcntl", &[EACCES, EBADF, EINTR, EINVAL, EMFILE, ENOLCK, EPERM]),
-    // ENOTTY means that an epoll cannot do what was asked, and is told so: a test beside the selector has it.
+    // ENOTTY means that an epoll cannot do what was asked, and is told so: a test beside the
+    // selector has it.
     call(SYS_ioctl, "ioctl", &[EBADF, EFAULT, EINVAL, EPERM]),
     call(SYS_getsockname, "getsockname", &[EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK]),
     call(SYS_getpeername, "getpeername", &[EBADF, EFAULT, EINVAL, ENOBUFS, ENOTCONN, ENOTSOCK]),
@@ -269,7 +274,8 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Runs one call of the library. Where it is made to fail, it must say so, and succeed when it is tried again.
+    /// Runs one call of the library. Where it is made to fail, it must say so, and succeed when it
+    /// is tried again.
     #[track_caller]
     fn step<T>(&mut self, name: &'static str, mut call: impl FnMut() -> io::Result<T>) -> T {
         let is_first = self.seen.iter().all(|(seen, _)| *seen != name);
@@ -318,8 +324,8 @@ impl Steps<'_> {
 /// A program that uses the library.
 type Scenario = fn(&mut Steps<'_>);
 
-/// Runs a scenario undisturbed, and then with every fault of every call; and where one is overcome by other calls, with
-/// every fault of those as well.
+/// Runs a scenario undisturbed, and then with every fault of every call; and where one is overcome
+/// by other calls, with every fault of those as well.
 fn with_every_fault(scenario: Scenario) {
     let Some(injector) = Injector::new_or_said() else {
         return;
@@ -383,7 +389,8 @@ fn targets(step: &'static str, calls: &[c_long], before: &[Fault]) -> Vec<Target
                 call: call.name,
                 faults: [before, &[fault]].concat(),
                 expected: match hidden {
-                    // What was sent or received before is counted, and the error met again by the next call.
+                    // What was sent or received before is counted, and the error met again by the
+                    // next call.
                     _ if !before.is_empty() && step.contains("_runs") => Expected::Any,
                     Some(_) => Expected::Success,
                     None => Expected::Error,

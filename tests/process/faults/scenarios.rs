@@ -1,5 +1,5 @@
-//! The programs that are disturbed. Each uses everything that it makes until the end, so that what a failed call has broken
-//! shows.
+//! The programs that are disturbed. Each uses everything that it makes until the end, so that what
+//! a failed call has broken shows.
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -76,8 +76,8 @@ fn pipes_survive_every_fault() {
     alone(|| with_every_fault(pipes));
 }
 
-/// epoll_wait(2) and poll(2) count milliseconds in an `int`, which is less than a month. Nobody waits so long here: the
-/// first call is made to answer that its time is up.
+/// epoll_wait(2) and poll(2) count milliseconds in an `int`, which is less than a month. Nobody
+/// waits so long here: the first call is made to answer that its time is up.
 #[test]
 fn a_timeout_of_months_goes_on_after_the_first_weeks() {
     alone(|| {
@@ -113,7 +113,8 @@ fn a_timeout_of_months_goes_on_after_the_first_weeks() {
 }
 
 impl Steps<'_> {
-    /// Polls until each of these tokens has come. An error comes with no events, and takes none away.
+    /// Polls until each of these tokens has come. An error comes with no events, and takes none
+    /// away.
     #[track_caller]
     fn events(
         &mut self,
@@ -238,9 +239,11 @@ fn sleeper(steps: &mut Steps<'_>) {
         }
     });
     let expect = |token| {
-        // A wake whose knock failed counts all the same, so that the second attempt may give a second event.
+        // A wake whose knock failed counts all the same, so that the second attempt may give a
+        // second event.
         while told.recv_timeout(DEADLINE).expect("the poller sleeps on") != Token(token) {}
-        // It is about to sleep again; where it is not yet, there is less to be done and less to fail.
+        // It is about to sleep again; where it is not yet, there is less to be done and less to
+        // fail.
         thread::sleep(Duration::from_millis(1));
     };
     let waker = first.as_ref().unwrap();

@@ -203,7 +203,8 @@ fn a_wake_costs_a_later_poll_none_of_its_timeout() {
 #[test]
 #[cfg_attr(target_family = "wasm", ignore = "no second thread")]
 fn poll_until_without_events_means_that_its_instant_has_come() {
-    // What rouses the poller is a wake that goes with its waker, so that there is nothing to report.
+    // What rouses the poller is a wake that goes with its waker, so that there is nothing to
+    // report.
     let mut rig = Rig::new();
     let registry = rig.registry().try_clone().unwrap();
     let rousing = thread::spawn(move || {

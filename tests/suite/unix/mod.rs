@@ -1,5 +1,12 @@
 //! What only Unix has: descriptors as such, Unix sockets, pipes, urgent data, vsock.
 
+// Where there are control messages.
+#[cfg(not(any(
+    target_os = "aix",
+    target_os = "cygwin",
+    target_os = "nto",
+    target_os = "redox"
+)))]
 mod ancillary;
 mod datagram;
 mod descriptors;
@@ -7,8 +14,14 @@ mod listener;
 mod pipe;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod priority;
-// Apple's systems have none.
-#[cfg(not(target_vendor = "apple"))]
+// As above, and not on Apple's systems.
+#[cfg(not(any(
+    target_os = "aix",
+    target_os = "cygwin",
+    target_os = "nto",
+    target_os = "redox",
+    target_vendor = "apple"
+)))]
 mod seqpacket;
 mod source_fd;
 mod stream;

@@ -34,7 +34,8 @@ fn a_descriptor_is_registered_reregistered_and_deregistered() {
 
 #[test]
 fn a_descriptor_reports_again_after_it_was_drained() {
-    // No operation goes through `SourceFd`, so nothing tells it of `WouldBlock`; it must report all the same.
+    // No operation goes through `SourceFd`, so nothing tells it of `WouldBlock`; it must report all
+    // the same.
     let mut rig = Rig::new();
     let (near, mut far) = pair();
     rig.register(&mut SourceFd(&near.as_raw_fd()), A, Interest::READABLE);
@@ -177,7 +178,8 @@ fn a_regular_file_is_refused_by_epoll_and_always_ready_for_poll() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_source_the_system_refused_can_be_told_so_again() {
-    // A socket type around a descriptor that epoll does not take: the refusal must not make it "registered".
+    // A socket type around a descriptor that epoll does not take: the refusal must not make it
+    // "registered".
     use std::os::fd::{FromRawFd, OwnedFd, RawFd};
     if FORCED_POLL {
         return;

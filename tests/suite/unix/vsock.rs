@@ -1,4 +1,5 @@
-//! `VsockStream` and `VsockListener`: streams between virtual machines, here of this one with itself.
+//! `VsockStream` and `VsockListener`: streams between virtual machines, here of this one with
+//! itself.
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
@@ -12,8 +13,8 @@ use crate::support::*;
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// A listener for connections from this very machine. None, and said, where the kernel has no module
-/// for that: then nothing may be sent, for it would go to the host.
+/// A listener for connections from this very machine. None, and said, where the kernel has no
+/// module for that: then nothing may be sent, for it would go to the host.
 fn local_listener() -> Option<VsockListener> {
     let address = VsockAddr::new(VsockAddr::CID_LOCAL, VsockAddr::PORT_ANY);
     match VsockListener::bind(address) {

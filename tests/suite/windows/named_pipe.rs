@@ -3,10 +3,11 @@
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read, Write};
 use std::os::windows::fs::OpenOptionsExt;
-use std::os::windows::io::OwnedHandle;
+use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use litio::net::UdpSocket;
 use litio::windows::{NamedPipe, NamedPipeOptions};
 use litio::{Interest, Token};
 
@@ -169,8 +170,8 @@ fn the_end_of_the_stream_is_zero_bytes_as_often_as_one_reads() {
     }
 }
 
-/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there before
-/// the read.
+/// Mio gives `Ok(0)`, which looks like the end, and loses the bytes, if the message was there
+/// before the read.
 #[test]
 fn a_message_longer_than_any_buffer_comes_in_pieces_and_whole() {
     let mut rig = Rig::new();
@@ -210,6 +211,32 @@ fn a_read_gives_bytes_of_one_message_only() {
         }
     }
     assert_eq!(came, ["one", "two", "thre", "e"]);
+}
+
+#[test]
+fn an_empty_message_is_zero_bytes_and_not_the_end() {
+    let mut rig = Rig::new();
+    let name = unique_name();
+    let mut server = NamedPipeOptions::new()
+        .message_mode(true)
+        .create(&name)
+        .unwrap();
+    rig.register(&mut server, A, BOTH);
+    expect_would_block(server.connect());
+    // Litio's own end writes no empty messages.
+    let mut client = OpenOptions::new().write(true).open(&name).unwrap();
+    rig.expect(A, WRITABLE);
+    for _ in 0..3 {
+        assert_eq!(client.write(b"").unwrap(), 0);
+        assert!(!rig.expect(A, READABLE).has(READ_CLOSED));
+        assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+        client.write_all(b"a message").unwrap();
+        assert_eq!(read_exactly(&mut rig, A, &server, 9), b"a message");
+        expect_would_block(server.read(&mut [0; 8]));
+    }
+    drop(client);
+    rig.expect(A, READABLE | READ_CLOSED);
+    assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
 }
 
 #[test]
@@ -390,6 +417,36 @@ fn registering_twice_changing_what_is_not_and_another_poll_are_refused() {
     rig.expect_nothing();
 }
 
+/// A file opened for waiting operations, which would block in the midst of registering, and one
+/// that belongs to another port.
+#[test]
+fn a_handle_that_cannot_be_associated_is_refused_without_a_trace() {
+    let mut rig = Rig::new();
+    let other = Rig::new();
+    let name = unique_name();
+    let mut server = NamedPipe::new(&name).unwrap();
+    rig.register(&mut server, A, BOTH);
+    expect_would_block(server.connect());
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&name)
+        .unwrap();
+    rig.expect(A, WRITABLE);
+    let mut waiting = NamedPipe::from(OwnedHandle::from(file));
+    let duplicate = server.as_handle().try_clone_to_owned().unwrap();
+    let mut elsewhere = NamedPipe::from(duplicate);
+    for _ in 0..2 {
+        assert!(rig.registry().register(&mut waiting, B, BOTH).is_err());
+        assert!(other.registry().register(&mut elsewhere, B, BOTH).is_err());
+        expect_error(ErrorKind::NotFound, rig.registry().deregister(&mut waiting));
+        expect_would_block(waiting.read(&mut [0]));
+    }
+    drop((waiting, elsewhere));
+    rig.expect(A, READABLE);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+}
+
 #[test]
 fn only_what_was_asked_for_is_reported() {
     let mut rig = Rig::new();
@@ -425,6 +482,50 @@ fn level_reports_while_it_is_so_and_one_shot_once() {
     rig.expect(A, READABLE);
 }
 
+/// The end is there to be read for good, so it is reported like anything else that is ready.
+#[test]
+fn the_end_of_the_stream_is_ready_by_level_and_after_reregister() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    drop(client);
+    rig.expect(A, READABLE);
+    assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    rig.reregister(&mut server, A, Interest::READABLE);
+    rig.expect(A, READABLE | READ_CLOSED);
+    rig.reregister(&mut server, A, Interest::READABLE.level());
+    for _ in 0..4 {
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        assert_eq!(rig.poll_once(DEADLINE), [(A, READABLE | READ_CLOSED)]);
+    }
+    server.disconnect().unwrap();
+    rig.poll_once(QUIET); // what was on its way
+    assert_eq!(rig.poll_once(QUIET), []);
+}
+
+#[test]
+fn no_pipe_triggered_by_level_keeps_another_source_from_its_turn() {
+    let mut rig = Rig::with_capacity(1);
+    let (mut server, mut client) = pair(&mut rig);
+    let socket = UdpSocket::bind(any_v4()).unwrap();
+    let mut receiver = UdpSocket::bind(any_v4()).unwrap();
+    rig.register(&mut receiver, C, Interest::READABLE);
+    rig.reregister(&mut server, A, Interest::WRITABLE.level());
+    rig.reregister(&mut client, B, Interest::WRITABLE.level());
+    for _ in 0..3 {
+        socket
+            .send_to(b"x", receiver.local_addr().unwrap())
+            .unwrap();
+        for token in [A, B, C, A, B] {
+            let mut polls = 0;
+            while rig.poll_once(DEADLINE)[0].0 != token {
+                polls += 1;
+                assert!(polls < 20, "{token:?} has no turn");
+            }
+        }
+        while receiver.recv(&mut [0]).is_ok() {}
+    }
+}
+
 #[test]
 fn the_first_instance_is_the_first_and_others_are_made_on_purpose() {
     let name = unique_name();
@@ -440,8 +541,9 @@ fn the_first_instance_is_the_first_and_others_are_made_on_purpose() {
     expect_error(ErrorKind::InvalidInput, NamedPipe::new("\\\\.\\pipe\\a\0b"));
 }
 
-/// Operations of all kinds in random order, and pipes dropped in the midst of them; what is freed too
-/// early is found by [`poison`](super::poison). More of them with `LITIO_PIPE_OPERATIONS=100000`.
+/// Operations of all kinds in random order, and pipes dropped in the midst of them; what is freed
+/// too early is found by [`poison`](super::poison). More of them with
+/// `LITIO_PIPE_OPERATIONS=100000`.
 #[test]
 fn random_operations_end_well() {
     let mut rig = Rig::new();

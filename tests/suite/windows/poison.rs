@@ -1,9 +1,9 @@
 //! An allocator that finds out who writes to memory that was freed.
 //!
-//! The kernel writes the answers of requests and operations long after the calls that asked. If one of
-//! them were freed too early, nothing would be seen but a stranger's bytes changing now and then. So a
-//! freed block is filled with a pattern and kept for a while. If the pattern has changed when the block
-//! is given back at last, the process ends.
+//! The kernel writes the answers of requests and operations long after the calls that asked. If one
+//! of them were freed too early, nothing would be seen but a stranger's bytes changing now and
+//! then. So a freed block is filled with a pattern and kept for a while. If the pattern has changed
+//! when the block is given back at last, the process ends.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::windows::io::{AsHandle, AsRawHandle, AsRawSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use litio::Interest;
 use litio::net::UdpSocket;
@@ -42,6 +42,25 @@ fn a_raw_socket_can_be_triggered_by_level() {
     }
     stream.read_exact(&mut [0]).unwrap();
     rig.expect_nothing();
+    rig.deregister(&mut SourceSocket(&raw));
+}
+
+/// Also while a rest of the paced source that it was before has not ended.
+#[test]
+fn a_raw_socket_is_triggered_by_level_from_the_moment_it_is_reregistered() {
+    let mut rig = Rig::new();
+    let socket = UdpSocket::bind(any_v4()).unwrap();
+    let raw = socket.as_raw_socket();
+    rig.register(&mut SourceSocket(&raw), A, Interest::WRITABLE);
+    // Until it rests for eight milliseconds.
+    for _ in 0..64 * 3 + 2 {
+        rig.expect(A, WRITABLE);
+    }
+    rig.reregister(&mut SourceSocket(&raw), B, Interest::WRITABLE.level());
+    rig.expect(B, WRITABLE);
+    for _ in 0..4 {
+        assert_eq!(rig.poll_once(Duration::ZERO), [(B, WRITABLE)]);
+    }
     rig.deregister(&mut SourceSocket(&raw));
 }
 

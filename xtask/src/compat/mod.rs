@@ -308,7 +308,8 @@ fn compare(
     ))
 }
 
-/// The programs that are compiled for both libraries and must see the same: with epoll, and with both forced onto poll(2).
+/// The programs that are compiled for both libraries and must see the same: with epoll, and with
+/// both forced onto poll(2).
 fn parity(context: &Context) -> Result<Note, Stop> {
     let run = |selector: &str, flags: &str| {
         let run = cargo_in(context, "compat/parity", &format!("parity-{selector}"));

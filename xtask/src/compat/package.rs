@@ -225,7 +225,8 @@ impl Package {
     }
 }
 
-/// The version that the line's workspace pins: `name = "=1.2.3"`, or `version = "=1.2.3"` among more.
+/// The version that the line's workspace pins: `name = "=1.2.3"`, or `version = "=1.2.3"` among
+/// more.
 fn pinned(context: &Context, line: &Line, name: &str) -> Result<String, Stop> {
     let text = read(&context.root.join(line.pins).join("Cargo.toml"))?;
     let mut entries = text.lines().filter_map(|entry| entry.split_once(" = "));

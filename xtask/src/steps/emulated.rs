@@ -65,8 +65,8 @@ pub(crate) fn armv7(context: &Context) -> Result<Note, Stop> {
     )
 }
 
-/// The kernel runs 32-bit programs natively. Debian's cross packages are used all the same: `gcc-multilib` does not go
-/// together with the other cross compilers.
+/// The kernel runs 32-bit programs natively. Debian's cross packages are used all the same:
+/// `gcc-multilib` does not go together with the other cross compilers.
 pub(crate) fn i686(context: &Context) -> Result<Note, Stop> {
     run(
         context,

@@ -1,13 +1,15 @@
-//! Form: formatting, lints, documentation, changelog, the oldest Rust, and type checks for other systems.
+//! Form: formatting, lints, documentation, changelog, the oldest Rust, and type checks for other
+//! systems.
 
 use crate::step::{Context, Note, Stop, each};
 use crate::{changelog as log, targets, toolchain};
 
-/// The features of the library, of which clippy sees each alone; `--all-features` and none come on top.
+/// The features of the library, of which clippy sees each alone; `--all-features` and none come on
+/// top.
 const FEATURES: [&str; 4] = ["log", "os-poll", "os-ext", "net"];
 
-/// The workspaces of their own, each with the folder below `target` in which their steps build, and whether clippy is to
-/// look at them.
+/// The workspaces of their own, each with the folder below `target` in which their steps build, and
+/// whether clippy is to look at them.
 const APART: [(&str, &str, bool); 9] = [
     ("bench", "bench", true),
     // Nothing but lists of dependencies, which the step `compat` builds.
@@ -59,7 +61,8 @@ pub(crate) fn clippy_apart(context: &Context) -> Result<Note, Stop> {
             clippy
                 .env("CARGO_TARGET_DIR", context.target_dir(built))
                 .env("RUSTFLAGS", flags)
-                // Nothing is linked here: libFuzzer need not be compiled, nor a C++ compiler be there.
+                // Nothing is linked here: libFuzzer need not be compiled, nor a C++ compiler be
+                // there.
                 .env("CUSTOM_LIBFUZZER_PATH", "./libfuzzer.a")
                 .run()
                 .map(|()| Note::new())
@@ -122,7 +125,8 @@ pub(crate) fn doc(context: &Context) -> Result<Note, Stop> {
         command.env("RUSTDOCFLAGS", flags)
     };
     doc("-D warnings").run()?;
-    // Links in the comments of private items must not rot either. A link that public pages need may say too much there.
+    // Links in the comments of private items must not rot either. A link that public pages need may
+    // say too much there.
     doc("-D warnings -A rustdoc::redundant-explicit-links")
         .arg("--document-private-items")
         .run()?;
@@ -134,7 +138,8 @@ pub(crate) fn changelog(context: &Context) -> Result<Note, Stop> {
     Ok(Note::new())
 }
 
-/// The library only: a program's own tools (the command lines of the examples, say) may want a newer Rust.
+/// The library only: a program's own tools (the command lines of the examples, say) may want a
+/// newer Rust.
 pub(crate) fn msrv(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, toolchain::MSRV, &[], &[])?;
     let check = || {

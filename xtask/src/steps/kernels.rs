@@ -1,7 +1,7 @@
 //! The suites on older kernels: static test programs in a first root folder, booted by QEMU.
 //!
-//! The kernels are Debian's, of releases that need not be this machine's: a package list of our own, below
-//! `target/tools`, leaves the machine's lists alone.
+//! The kernels are Debian's, of releases that need not be this machine's: a package list of our
+//! own, below `target/tools`, leaves the machine's lists alone.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
@@ -144,7 +144,8 @@ fn kernel(context: &Context, release: &str, folder: &Path) -> Result<PathBuf, St
     entry_with(&boot, "vmlinuz-").ok_or_else(|| Stop::failed("the package holds no kernel"))
 }
 
-/// Points a program of apt at our own lists. Those of an old release may say that they are out of date: they are.
+/// Points a program of apt at our own lists. Those of an old release may say that they are out of
+/// date: they are.
 fn apt(program: Command, folder: &Path) -> Command {
     let options = [
         format!(
@@ -225,8 +226,9 @@ fn pack(programs: &[PathBuf], modules: &[PathBuf], args: &str, path: &Path) -> i
     archive.finish()
 }
 
-/// `ARGS` is filled in. There is no network card: multicast needs a route through the loopback. With the modules there is vsock,
-/// which its tests are told, so that they do not pass for want of it.
+/// `ARGS` is filled in. There is no network card: multicast needs a route through the loopback.
+/// With the modules there is vsock, which its tests are told, so that they do not pass for want of
+/// it.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -271,7 +273,7 @@ mod tests {
     #[test]
     fn programs_are_read_from_cargos_words_without_the_one_that_needs_sources() {
         let log = "    Finished `test` profile\n  Executable unittests src/lib.rs (target/x/litio-0a)\n  \
-                   Executable tests/suite/main.rs (target/x/suite-0b)\n  Executable tests/tidy.rs (target/x/tidy-0c)\n";
+                   Executable tests/suite/main.rs (target/x/suite-0b)\n  Executable tests/tidy/main.rs (target/x/tidy-0c)\n";
         let programs: Vec<&str> = executables(log).collect();
         assert_eq!(programs, ["target/x/litio-0a", "target/x/suite-0b"]);
     }

@@ -1,4 +1,5 @@
-//! Test programs of systems that cannot run here are linked with Zig, which knows the symbols of their libc.
+//! Test programs of systems that cannot run here are linked with Zig, which knows the symbols of
+//! their libc.
 
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
@@ -60,7 +61,8 @@ pub(crate) fn links(context: &Context) -> Result<Note, Stop> {
     Ok("linked".into())
 }
 
-/// Whether rustc started this program as its linker; then it is one: Zig for NetBSD, which does not know `-m64`.
+/// Whether rustc started this program as its linker; then it is one: Zig for NetBSD, which does not
+/// know `-m64`.
 pub(crate) fn act_as_linker() -> Option<ExitCode> {
     let zig = std::env::var_os(ZIG)?;
     let args = std::env::args_os().skip(1).filter(|arg| arg != "-m64");

@@ -252,10 +252,12 @@ pub(crate) const ALL: &[Step] = &[
     .full(),
 ];
 
-/// The steps of `cargo xtask backends`: together they run every backend that serves or compiles on this system.
+/// The steps of `cargo xtask backends`: together they run every backend that serves or compiles on
+/// this system.
 pub(crate) const BACKENDS: [&str; 2] = ["test", "poll"];
 
-/// The steps that run suites and leave what they have shown for PLATFORMS.md, in the order of its table.
+/// The steps that run suites and leave what they have shown for PLATFORMS.md, in the order of its
+/// table.
 pub(crate) const RECORDED: [&str; 14] = [
     "release",
     "poll",

@@ -11,7 +11,8 @@ const CARGO_LLVM_COV: &str = "0.9.1";
 const CARGO_MUTANTS: &str = "27.1.0";
 const CARGO_PUBLIC_API: &str = "0.52.0";
 
-/// What the library offers on this system, an item a line; the next release is compared with the last by its history.
+/// What the library offers on this system, an item a line; the next release is compared with the
+/// last by its history.
 const PUBLIC_API: &str = "xtask/public-api-linux.txt";
 
 /// The least share of lines that the tests execute, in per cent. It only ever rises.
@@ -52,7 +53,8 @@ pub(crate) fn deny(context: &Context) -> Result<Note, Stop> {
     }
 }
 
-/// The library against the oldest direct dependencies, in a copy of the manifest's folder: the lock file stays as it is.
+/// The library against the oldest direct dependencies, in a copy of the manifest's folder: the lock
+/// file stays as it is.
 pub(crate) fn min_versions(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, NIGHTLY, &[], &[])?;
     let failed = |error: std::io::Error| Stop::failed(error.to_string());
@@ -110,7 +112,8 @@ pub(crate) fn coverage(context: &Context) -> Result<Note, Stop> {
     Ok(format!("{lines} of the lines"))
 }
 
-/// Fails when the public API is not the committed listing, and prints the difference. `LITIO_BLESS=1` writes the listing.
+/// Fails when the public API is not the committed listing, and prints the difference.
+/// `LITIO_BLESS=1` writes the listing.
 pub(crate) fn public_api(context: &Context) -> Result<Note, Stop> {
     toolchain::ensure(context, NIGHTLY, &[], &[])?;
     let program = tools::cargo_program(context, "cargo-public-api", CARGO_PUBLIC_API)?;
@@ -141,8 +144,8 @@ pub(crate) fn public_api(context: &Context) -> Result<Note, Stop> {
     }
 }
 
-/// Fails when a mutant survives. One that cannot be told from the original is named in `.cargo/mutants.toml`, with the
-/// reason.
+/// Fails when a mutant survives. One that cannot be told from the original is named in
+/// `.cargo/mutants.toml`, with the reason.
 pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
     let program = tools::cargo_program(context, "cargo-mutants", CARGO_MUTANTS)?;
     let files = MUTATED.into_iter().flat_map(|file| ["--file", file]);

@@ -1,13 +1,16 @@
-//! The suites on this machine: as the README says, on the other backend, and under tools that see more than tests do.
+//! The suites on this machine: as the README says, on the other backend, and under tools that see
+//! more than tests do.
 //!
-//! What is compiled with other flags has a target folder of its own, so that no two steps evict each other's work.
+//! What is compiled with other flags has a target folder of its own, so that no two steps evict
+//! each other's work.
 
 use crate::command::Command;
 use crate::results::Place;
 use crate::step::{Context, Note, Stop};
 use crate::toolchain::{self, NIGHTLY};
 
-/// The only triple of the sanitizers' steps; named, so that build scripts and macros are built without the sanitizer.
+/// The only triple of the sanitizers' steps; named, so that build scripts and macros are built
+/// without the sanitizer.
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// Word for word the command of the README.
@@ -18,14 +21,15 @@ pub(crate) fn test(context: &Context) -> Result<Note, Stop> {
         .run_tests()
 }
 
-/// As programs are shipped: sources take no room of their own, and it is the kernel that notices mistakes.
+/// As programs are shipped: sources take no room of their own, and it is the kernel that notices
+/// mistakes.
 pub(crate) fn release(context: &Context) -> Result<Note, Stop> {
     let suites = suites(context.cargo()).arg("--release");
     here("release", "epoll", String::new()).run(context, suites.clone(), suites, &[])
 }
 
-/// The tests that make mistakes on purpose, which the checker finds. All others are programs without mistakes, in which it
-/// must find none.
+/// The tests that make mistakes on purpose, which the checker finds. All others are programs
+/// without mistakes, in which it must find none.
 const MISTAKEN: &[(&str, &str)] = &[
     ("a_new_poller_is_not_taken_for_one_that_is_gone", ELSEWHERE),
     ("another_registry_is_refused_and_changes_nothing", ELSEWHERE),
@@ -122,9 +126,10 @@ fn sanitized(context: &Context, sanitizer: &str, folder: &str) -> Command {
         .env("CARGO_TARGET_DIR", context.target_dir(folder))
 }
 
-/// What Miri can emulate, as parts of tests' names. It knows epoll, eventfd, pipes and streams, but no poll(2), no datagrams,
-/// no level-triggered epoll and no `epoll_pwait2`; and it is slow, so that nothing which measures time is here. The first
-/// call that it does not know would end the whole run.
+/// What Miri can emulate, as parts of tests' names. It knows epoll, eventfd, pipes and streams, but
+/// no poll(2), no datagrams, no level-triggered epoll and no `epoll_pwait2`; and it is slow, so
+/// that nothing which measures time is here. The first call that it does not know would end the
+/// whole run.
 const UNDER_MIRI: &[&str] = &[
     "events::",
     "interest::",

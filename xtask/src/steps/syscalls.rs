@@ -1,4 +1,5 @@
-//! What a message costs in system calls: the same event loop on raw epoll and on Litio must make the same ones.
+//! What a message costs in system calls: the same event loop on raw epoll and on Litio must make
+//! the same ones.
 
 use std::collections::BTreeMap;
 

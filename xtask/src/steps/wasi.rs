@@ -10,7 +10,8 @@ const TOOLCHAIN: &str = "1.97.1";
 /// Later ones, up to 50, refuse programs the network.
 const WASMTIME: &str = "wasmtime==47.0.1";
 
-/// What WASI, or this wasmtime, cannot do; a program there has to wait for an event where others may try at once.
+/// What WASI, or this wasmtime, cannot do; a program there has to wait for an event where others
+/// may try at once.
 const NOT_ON_WASI: &[(&str, &[&str])] = &[
     (
         "the first that is sent has to wait for an event",
@@ -107,7 +108,8 @@ const NOT_ON_WASI: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Preview 2, which has poll(2) and sockets. Each test runs in an instance of its own: see the runner.
+/// Preview 2, which has poll(2) and sockets. Each test runs in an instance of its own: see the
+/// runner.
 pub(crate) fn p2(context: &Context) -> Result<Note, Stop> {
     let triple = "wasm32-wasip2";
     toolchain::ensure(context, TOOLCHAIN, &[], &[triple])?;

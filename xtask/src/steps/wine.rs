@@ -1,4 +1,5 @@
-//! The suites and the examples as Windows programs, run by Wine: Debian's of the machine, and a newer one in a folder.
+//! The suites and the examples as Windows programs, run by Wine: Debian's of the machine, and a
+//! newer one in a folder.
 
 use std::fs;
 use std::path::PathBuf;
@@ -81,8 +82,9 @@ pub(crate) fn wine10(context: &Context) -> Result<Note, Stop> {
             .run()
             .map_err(|stop| Stop::missing(stop.to_string()))?;
     }
-    // The same paths inside as outside. The mounts are gone with the process that needed them. What cargo says of
-    // libraries is of those outside; and Wine 10 falls over a folder for temporary files that is not its own.
+    // The same paths inside as outside. The mounts are gone with the process that needed them. What
+    // cargo says of libraries is of those outside; and Wine 10 falls over a folder for temporary
+    // files that is not its own.
     let root = context.root.display();
     let script = format!(
         "#!/bin/sh\nexec unshare --mount --map-root-user sh -c '\n\

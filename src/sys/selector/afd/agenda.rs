@@ -38,7 +38,7 @@ pub(super) struct Again {
     pub(super) due: Option<Instant>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Who {
     Socket(Arc<Socket>),
     Owner(Arc<dyn Owner>),

@@ -11,7 +11,7 @@
 //! * [`request`]: one question, and the memory in which the kernel writes its answer.
 //! * [`socket`]: the state machine of a registered socket, with a diagram.
 //! * [`operation`]: what pipes and the like begin, and its memory; their machines are in `windows`.
-//! * [`wait`]: packets of objects that were signalled.
+//! * [`wait`]: packets of objects that were signalled. Tests may run over an emulation of them.
 //! * [`agenda`]: what the next `select` begins with.
 //! * this file: the sockets by number, and `select`.
 //!
@@ -21,8 +21,8 @@
 //! for the ends of those that rest. None of this can make a `select` fail: an error becomes an
 //! event of the source that it concerns.
 //!
-//! Locks: the map of sockets, then one socket, then either the list of devices or the agenda, with
-//! which no other is taken. The kernel calls of a socket are made under its lock, so that a request
+//! Locks: one socket, then either the agenda, or the map of sockets (in which it is not yet) and
+//! the list of devices. The kernel calls of a socket are made under its lock, so that a request
 //! cannot land before it is known to fly.
 //!
 //! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
@@ -35,6 +35,8 @@
 
 mod agenda;
 mod device;
+#[cfg(test)]
+mod emulation;
 mod operation;
 mod port;
 mod request;
@@ -53,7 +55,7 @@ use std::time::{Duration, Instant};
 
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, RtlNtStatusToDosError};
 use windows_sys::Win32::Networking::WinSock::{
-    SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SOCKET, SOCKET_ERROR, WSAENOTSOCK, WSAIoctl,
+    SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL, SOCKET, SOCKET_ERROR, WSAIoctl,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED_ENTRY;
 
@@ -139,8 +141,10 @@ pub(crate) struct Afd {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) event: Option<Event>,
-    /// When to look after the source: zero means that the next `select` begins with it.
-    pub(crate) again: Option<Duration>,
+    /// The next `select` begins with looking after the source.
+    pub(crate) is_next: bool,
+    /// When to look after a paced source; twice if its directions rest for different times.
+    pub(crate) dues: [Option<Instant>; 2],
     /// The socket was closed without having been deregistered, and has left.
     pub(crate) is_closed: bool,
 }
@@ -193,14 +197,15 @@ impl Backend for Afd {
     fn register(&self, source: RawSocket, token: Token, interest: Interest) -> io::Result<()> {
         Self::check_interest(interest)?;
         let base = base_handle(source)?;
-        let socket = match self.sockets_mut().entry(source) {
-            Entry::Occupied(_) => return Err(already_registered()),
+        let socket = Socket::new(source, base, self.devices.seat()?);
+        let make_known = || match self.sockets_mut().entry(source) {
+            Entry::Occupied(_) => Err(already_registered()),
             Entry::Vacant(place) => {
-                let socket = Socket::new(source, base, self.devices.seat()?);
-                Arc::clone(place.insert(socket))
+                place.insert(Arc::clone(&socket));
+                Ok(())
             }
         };
-        let result = socket.register(token, interest);
+        let result = socket.register(token, interest, make_known);
         if result.is_err() {
             self.forget(&socket);
         }
@@ -315,9 +320,11 @@ impl Afd {
                 }
                 known if known == key::operation() => {
                     // SAFETY: as above.
-                    let (owner, operation) = unsafe { Operation::from_packet(&packet) };
-                    let report = Arc::clone(&owner).land(operation);
-                    self.take_note(Who::Owner(owner), report, room);
+                    let landed = unsafe { Operation::from_packet(&packet, &self.port) };
+                    if let Some((owner, operation)) = landed {
+                        let report = Arc::clone(&owner).land(operation);
+                        self.take_note(Who::Owner(owner), report, room);
+                    }
                 }
                 known if known == key::wait() => {
                     let number = packet.lpOverlapped.addr();
@@ -370,7 +377,7 @@ impl Afd {
             // If it fails there is an event to report, so a place must be free for it.
             if is_time && room.left() > 0 {
                 let report = match &again.who {
-                    Who::Socket(socket) => socket.look_after(),
+                    Who::Socket(socket) => socket.look_after(again.due),
                     Who::Owner(owner) => Arc::clone(owner).look_after(),
                 };
                 self.take_note(again.who, report, room);
@@ -390,9 +397,12 @@ impl Afd {
             Who::Socket(socket) if report.is_closed => self.forget(socket),
             _ => {}
         }
-        if let Some(rest) = report.again {
-            let due = (!rest.is_zero()).then(|| Instant::now() + rest);
+        for due in report.dues.into_iter().flatten() {
+            let (who, due) = (who.clone(), Some(due));
             self.agenda.put(Again { who, due });
+        }
+        if report.is_next {
+            self.agenda.put(Again { who, due: None });
         }
     }
 
@@ -455,7 +465,7 @@ impl Drop for Afd {
                     drop(unsafe { Request::from_packet(&packet) });
                 } else if packet.lpCompletionKey == key::operation() {
                     // SAFETY: as above.
-                    drop(unsafe { Operation::from_packet(&packet) });
+                    drop(unsafe { Operation::from_packet(&packet, &self.port) });
                 }
             }
         }
@@ -518,23 +528,37 @@ impl Until {
 /// The handle that the driver knows. Layers that programs install over the system's sockets hand
 /// out others.
 fn base_handle(source: RawSocket) -> io::Result<BaseHandle> {
-    match provider_handle(source, SIO_BASE_HANDLE) {
-        Ok(base) => Ok(base),
-        Err(error) if error.raw_os_error() == Some(WSAENOTSOCK) => Err(error),
-        // There are layers that refuse this question, which the manual forbids them to, but know
-        // this one.
-        Err(error) => provider_handle(source, SIO_BSP_HANDLE_POLL).map_err(|_| error),
+    lowest_handle(source as HANDLE, provider_handle).map(BaseHandle)
+}
+
+/// There are layers that refuse to tell the lowest handle, which the manual forbids them to, but
+/// tell the next one below them. wepoll goes down layer by layer, too.
+fn lowest_handle(
+    source: HANDLE,
+    ask: impl Fn(HANDLE, u32) -> io::Result<HANDLE>,
+) -> io::Result<HANDLE> {
+    let mut lowest = source;
+    loop {
+        let error = match ask(lowest, SIO_BASE_HANDLE) {
+            Ok(base) => return Ok(base),
+            Err(error) => error,
+        };
+        match ask(lowest, SIO_BSP_HANDLE_POLL) {
+            Ok(below) if below != lowest => lowest = below,
+            _ if lowest != source => return Ok(lowest),
+            _ => return Err(error),
+        }
     }
 }
 
-fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
+fn provider_handle(socket: HANDLE, question: u32) -> io::Result<HANDLE> {
     let mut base: HANDLE = ptr::null_mut();
     let mut length = 0;
     // SAFETY: a handle is written, for which there is room, and its length; nothing is read, and
     // the call is synchronous.
     let result = unsafe {
         WSAIoctl(
-            source as SOCKET,
+            socket as SOCKET,
             question,
             ptr::null(),
             0,
@@ -548,7 +572,7 @@ fn provider_handle(source: RawSocket, question: u32) -> io::Result<BaseHandle> {
     if result == SOCKET_ERROR {
         return Err(io::Error::last_os_error());
     }
-    Ok(BaseHandle(base))
+    Ok(base)
 }
 
 /// The kernel's way to say that a call was not accepted. Warnings, and that it is pending, are
@@ -570,6 +594,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawSocket, IntoRawSocket};
+    use std::sync::atomic::AtomicBool;
     use std::thread;
 
     use windows_sys::Win32::Foundation::WAIT_OBJECT_0;
@@ -811,6 +836,35 @@ mod tests {
         afd.deregister(source).unwrap();
     }
 
+    /// Whoever finds a socket that is just being registered must not take it for one that is not.
+    #[test]
+    fn deregister_during_register_leaves_nothing_that_cannot_be_removed() {
+        let afd = Afd::new().unwrap();
+        let (ours, _theirs) = pair();
+        let source = ours.as_raw_socket();
+        for round in 0..2_000 {
+            let is_registered = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let deregistering = scope.spawn(|| {
+                    loop {
+                        let was_registered = is_registered.load(Ordering::Acquire);
+                        if afd.deregister(source).is_ok() {
+                            return true;
+                        }
+                        if was_registered {
+                            return false;
+                        }
+                    }
+                });
+                afd.register(source, Token(round), BOTH).unwrap();
+                is_registered.store(true, Ordering::Release);
+                assert!(deregistering.join().unwrap(), "round {round}");
+            });
+        }
+        assert_eq!(select_now(&afd), []);
+        assert_eq!(afd.port.owed(), 0);
+    }
+
     #[test]
     fn what_is_owed_is_paid_when_the_selector_is_dropped() {
         let afd = Afd::new().unwrap();
@@ -853,6 +907,41 @@ mod tests {
             io::ErrorKind::NotFound
         );
         assert_eq!(select_now(&afd), []);
+    }
+
+    #[test]
+    fn the_handle_below_all_layers_is_found_though_some_refuse_to_tell_it() {
+        type Answer = Option<usize>;
+        // What each of the layers, by its number, answers to either question, if it does.
+        fn lowest(layers: &[(Answer, Answer)]) -> io::Result<usize> {
+            let answer = lowest_handle(ptr::null_mut(), |socket, question| {
+                let (base, below) = layers[socket.addr()];
+                let answer = if question == SIO_BASE_HANDLE {
+                    base
+                } else {
+                    below
+                };
+                answer
+                    .map(ptr::without_provenance_mut)
+                    .ok_or_else(|| io::ErrorKind::Unsupported.into())
+            });
+            answer.map(|handle| handle.addr())
+        }
+        assert_eq!(lowest(&[(Some(0), None)]).unwrap(), 0);
+        assert_eq!(lowest(&[(Some(2), Some(1))]).unwrap(), 2);
+        let system = (Some(2), Some(2));
+        assert_eq!(
+            lowest(&[(None, Some(1)), (None, Some(2)), system]).unwrap(),
+            2
+        );
+        assert_eq!(lowest(&[(None, Some(1)), (Some(2), Some(1))]).unwrap(), 2);
+        assert_eq!(lowest(&[(None, Some(1)), (None, Some(1))]).unwrap(), 1);
+        for nothing in [&[(None, None)], &[(None, Some(0))]] {
+            assert_eq!(
+                lowest(nothing).unwrap_err().kind(),
+                io::ErrorKind::Unsupported
+            );
+        }
     }
 
     #[test]

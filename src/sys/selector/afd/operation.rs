@@ -14,6 +14,11 @@
 //! An operation in flight keeps its owner alive, not the selector: the selector's end calls it back
 //! and waits for it.
 //!
+//! Beware: a file belongs to the port as an open file, whoever holds a handle to it: this program's
+//! other code, by a raw handle or a duplicate, or a child that was given one. An overlapped
+//! operation of theirs leaves a packet here too, with a pointer to their memory, or to something in
+//! another process. So a packet's pointer is followed only if the port owes an operation there.
+//!
 //! Source: Synchronous and Asynchronous I/O,
 //! <https://learn.microsoft.com/windows/win32/fileio/synchronous-and-asynchronous-i-o>; a packet is
 //! queued unless the call fails with an error: `ERROR_MORE_DATA` is a warning,
@@ -57,7 +62,7 @@ pub(crate) struct Operation {
     pub(crate) id: u64,
     pub(crate) buffer: Vec<u8>,
     /// Set while it is in flight.
-    journey: Option<(Arc<dyn Owner>, Arc<Port>)>,
+    owner: Option<Arc<dyn Owner>>,
 }
 
 // SAFETY: the pointers inside are fields that are not used, or numbers to us.
@@ -82,7 +87,7 @@ impl Operation {
             overlapped: OVERLAPPED::default(),
             id,
             buffer,
-            journey: None,
+            owner: None,
         })
     }
 
@@ -98,15 +103,15 @@ impl Operation {
     pub(crate) unsafe fn submit(
         mut self: Box<Self>,
         owner: Arc<dyn Owner>,
-        port: &Arc<Port>,
+        port: &Port,
         begin: impl FnOnce(*mut u8, u32, *mut OVERLAPPED) -> i32,
     ) -> Result<Flight, (Box<Operation>, io::Error)> {
         self.overlapped = OVERLAPPED::default();
-        self.journey = Some((owner, Arc::clone(port)));
+        self.owner = Some(owner);
         let start = self.buffer.as_mut_ptr();
         let len = self.buffer.len().try_into().unwrap_or(u32::MAX);
-        port.owe();
         let operation = Box::into_raw(self);
+        port.owe_at(operation.addr());
         // SAFETY: `operation` came from a box. No reference is made, because from the call on the
         // kernel writes there.
         let overlapped = unsafe { &raw mut (*operation).overlapped };
@@ -115,10 +120,10 @@ impl Operation {
             let error = io::Error::last_os_error();
             let code = error.raw_os_error().unwrap_or(0) as u32;
             if code != ERROR_IO_PENDING && code != ERROR_MORE_DATA {
-                port.settle();
+                port.settle_at(operation.addr());
                 // SAFETY: an operation that was refused leaves no packet, so the box is ours again.
                 let mut operation = unsafe { Box::from_raw(operation) };
-                operation.journey = None;
+                operation.owner = None;
                 return Err((operation, error));
             }
         }
@@ -129,38 +134,40 @@ impl Operation {
 
     /// Sends itself through the port without an operation: a notice that the owner will get from
     /// the `select` that runs, or the next.
-    pub(crate) fn post(
-        mut self: Box<Self>,
-        owner: Arc<dyn Owner>,
-        port: &Arc<Port>,
-    ) -> io::Result<()> {
-        self.journey = Some((owner, Arc::clone(port)));
-        port.owe();
+    pub(crate) fn post(mut self: Box<Self>, owner: Arc<dyn Owner>, port: &Port) -> io::Result<()> {
+        self.owner = Some(owner);
         let operation = Box::into_raw(self);
+        port.owe_at(operation.addr());
         let result = port.post(key::operation(), operation.cast());
         if result.is_err() {
-            port.settle();
+            port.settle_at(operation.addr());
             // SAFETY: a packet that was not posted does not come, so the box is ours again.
             drop(unsafe { Box::from_raw(operation) });
         }
         result
     }
 
-    /// Takes an operation back from the kernel, and its owner out of it.
+    /// Takes an operation back from the kernel, and its owner out of it. None if the operation is
+    /// not one of ours.
     ///
     /// # Safety
     ///
-    /// The packet was taken from the port under the key of operations, and this is called once for
-    /// it.
+    /// The packet was taken from this port, and this is called once for it.
     pub(super) unsafe fn from_packet(
         packet: &OVERLAPPED_ENTRY,
-    ) -> (Arc<dyn Owner>, Box<Operation>) {
-        // SAFETY: under that key come only operations that `submit` or `post` gave up, each once,
-        // and the kernel is done with an operation when its packet can be taken.
-        let mut operation = unsafe { Box::from_raw(packet.lpOverlapped.cast::<Operation>()) };
-        let (owner, port) = operation.journey.take().expect("set when it was given up");
-        port.settle();
-        (owner, operation)
+        port: &Port,
+    ) -> Option<(Arc<dyn Owner>, Box<Operation>)> {
+        let operation = packet.lpOverlapped.cast::<Operation>();
+        if !port.settle_at(operation.addr()) {
+            return None;
+        }
+        // SAFETY: at this address is an operation that `submit` or `post` gave up and nobody has
+        // taken back, so nothing else of this process can be there; another process would have to
+        // have something at the very same address. And the kernel is done with an operation when
+        // its packet can be taken.
+        let mut operation = unsafe { Box::from_raw(operation) };
+        let owner = operation.owner.take().expect("set when it was given up");
+        Some((owner, operation))
     }
 
     /// How the operation ended: with how many bytes. A warning, as that of a message that is longer

@@ -3,7 +3,7 @@
 //! A file handle is *associated* with a port once and for all. From then on each operation on it
 //! ends with a *packet* in the port: the key given at the association, a pointer given with the
 //! operation, the status and a length. A program may also post packets of its own, which is how the
-//! poller is knocked up.
+//! poller is knocked.
 //!
 //! An operation that fails at once leaves no packet; one that succeeds at once does, as one that is
 //! pending. So every pointer that went in with an accepted operation comes out of the port exactly
@@ -16,17 +16,21 @@
 //! Source: I/O Completion Ports,
 //! <https://learn.microsoft.com/windows/win32/fileio/i-o-completion-ports>
 
+use std::collections::HashSet;
 use std::ffi::c_void;
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use windows_sys::Win32::Foundation::{INVALID_HANDLE_VALUE, WAIT_TIMEOUT};
 use windows_sys::Win32::System::IO::{
     CreateIoCompletionPort, GetQueuedCompletionStatusEx, OVERLAPPED_ENTRY,
     PostQueuedCompletionStatus,
 };
+
+use super::NO_PANIC;
 
 /// The most packets taken in one call, so that an enormous capacity does not mean an enormous
 /// buffer.
@@ -38,6 +42,8 @@ pub(crate) struct Port {
     handle: OwnedHandle,
     /// Accepted operations whose packets have not been taken from the port.
     owed: AtomicUsize,
+    /// Where those of them are that were begun on files which others may use as well.
+    addresses: Mutex<HashSet<usize>>,
     /// Makes the next `take` fail.
     #[cfg(test)]
     pub(super) fails: std::sync::atomic::AtomicBool,
@@ -54,6 +60,7 @@ impl Port {
             // SAFETY: the call above made this handle, and nobody else has it.
             handle: unsafe { OwnedHandle::from_raw_handle(port) },
             owed: AtomicUsize::new(0),
+            addresses: Mutex::default(),
             #[cfg(test)]
             fails: false.into(),
         })
@@ -86,7 +93,7 @@ impl Port {
     }
 
     /// Replaces `packets` by at most `limit` of those that are there, or the first that come within
-    /// `timeout_ms`. None if none came.
+    /// `timeout_ms`; by none if none came.
     pub(super) fn take(
         &self,
         packets: &mut Vec<OVERLAPPED_ENTRY>,
@@ -133,6 +140,26 @@ impl Port {
     /// The packet of an operation was taken, or the operation was not accepted.
     pub(super) fn settle(&self) {
         self.owed.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// As [`owe`](Port::owe), for an operation at this address.
+    pub(super) fn owe_at(&self, address: usize) {
+        self.owe();
+        self.addresses().insert(address);
+    }
+
+    /// As [`settle`](Port::settle). False if no operation is owed at this address: it is somebody
+    /// else's.
+    pub(super) fn settle_at(&self, address: usize) -> bool {
+        let is_ours = self.addresses().remove(&address);
+        if is_ours {
+            self.settle();
+        }
+        is_ours
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.addresses.lock().expect(NO_PANIC)
     }
 
     /// How many operations have no answer yet. Exact only when nobody begins any more.

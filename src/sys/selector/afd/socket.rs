@@ -42,7 +42,7 @@
 use std::io;
 use std::os::windows::io::RawSocket;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::Instant;
 
 use windows_sys::Win32::Foundation::HANDLE;
 
@@ -56,7 +56,7 @@ use super::{NO_PANIC, Report};
 use crate::events::Event;
 use crate::interest::{Interest, Mode};
 use crate::readiness::Readiness;
-use crate::sys::selector::registration::{already_registered, not_registered};
+use crate::sys::selector::registration::not_registered;
 use crate::sys::selector::rest::Rest;
 use crate::token::Token;
 
@@ -104,10 +104,13 @@ struct State {
 struct Registered {
     token: Token,
     interest: Interest,
-    /// The socket is on the selector's list of those to be looked after.
+    /// The next `select` is to look after the socket.
     is_listed: bool,
     /// How long a paced source rests after an event of reading, and of writing.
     rests: [Rest; 2],
+    /// When such a rest ends that has begun. What is due at another time is not of this
+    /// registration, or not any more.
+    dues: [Option<Instant>; 2],
 }
 
 /// One question, and the request that asks it.
@@ -153,11 +156,16 @@ impl Socket {
         self.seat.port()
     }
 
-    pub(super) fn register(self: &Arc<Self>, token: Token, interest: Interest) -> io::Result<()> {
+    /// Registers a new socket, which `make_known` lets others find. Whoever does so while it is
+    /// being registered waits until that is over.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        token: Token,
+        interest: Interest,
+        make_known: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut state = self.lock();
-        if state.registered.is_some() {
-            return Err(already_registered());
-        }
+        make_known()?;
         state.registered = Some(Registered::new(token, interest));
         let result = state.ask(self, interest);
         if result.is_err() {
@@ -234,21 +242,22 @@ impl Socket {
         landing
     }
 
-    /// Does what a socket needs later: submits what was put off, asks again by level or paced, and
-    /// watches for its end if it rests.
-    pub(super) fn look_after(self: &Arc<Self>) -> Report {
+    /// Does what a socket needs later. As a `select` begins (due at no time): submits what was put
+    /// off, asks again by level, watches for the end of what rests. When it is due: asks for what
+    /// is paced.
+    pub(super) fn look_after(self: &Arc<Self>, due: Option<Instant>) -> Report {
         let mut state = self.lock();
         let Some(registered) = &mut state.registered else {
             return Report::default();
         };
-        registered.is_listed = false;
         let interest = registered.interest;
-        let result = match interest.mode() {
-            Mode::Level => state.ask(self, interest).map(drop),
-            Mode::Paced => state.ask_again(self),
-            Mode::Edge if state.rests() => state.end.arm(self).map(drop),
-            Mode::Edge => state.submit_armed(self),
-            Mode::OneShot => Ok(()),
+        registered.is_listed &= due.is_some();
+        let result = match (due, interest.mode()) {
+            (Some(due), _) => state.ask_again(self, due),
+            (None, Mode::Level) => state.ask(self, interest).map(drop),
+            (None, Mode::Edge) if state.rests() => state.end.arm(self).map(drop),
+            (None, Mode::Edge) => state.submit_armed(self),
+            (None, Mode::OneShot | Mode::Paced) => Ok(()),
         };
         match result {
             Ok(()) => Report::default(),
@@ -337,22 +346,36 @@ impl State {
         Ok(landed_at_once)
     }
 
-    /// Asks for both directions of a paced source, and takes note which of them is still ready.
-    fn ask_again(&mut self, socket: &Arc<Socket>) -> io::Result<()> {
+    /// Asks for the directions of a paced source whose rests end now, and takes note which of them
+    /// is still ready. What cannot be asked for is reported, and must not be so at every turn
+    /// either.
+    fn ask_again(&mut self, socket: &Arc<Socket>, due: Instant) -> io::Result<()> {
+        let mut result = Ok(());
         for (index, direction) in [Interest::READABLE, Interest::WRITABLE]
             .into_iter()
             .enumerate()
         {
-            let landed_at_once = self.ask(socket, direction)?;
-            if let Some(registered) = &mut self.registered {
-                if landed_at_once {
-                    registered.rests[index].lengthen();
-                } else {
-                    registered.rests[index] = Rest::NONE;
+            let Some(registered) = &mut self.registered else {
+                break;
+            };
+            if registered.dues[index] != Some(due) {
+                continue;
+            }
+            registered.dues[index] = None;
+            let mut rest = registered.rests[index];
+            match self.ask(socket, direction) {
+                Ok(false) => rest = Rest::NONE,
+                Ok(true) => rest.lengthen(),
+                Err(error) => {
+                    rest.lengthen();
+                    result = Err(error);
                 }
             }
+            if let Some(registered) = &mut self.registered {
+                registered.rests[index] = rest;
+            }
         }
-        Ok(())
+        result
     }
 
     /// Makes answers in the directions of `wanted` news that are registered. True if requests have
@@ -389,10 +412,7 @@ impl State {
     /// Makes an event of the readiness that is news, and disarms what it tells.
     fn report(&mut self, readiness: Readiness, raw: u32) -> Report {
         let Some(Registered {
-            token,
-            interest,
-            is_listed,
-            rests,
+            token, interest, ..
         }) = self.registered
         else {
             return Report::default();
@@ -417,27 +437,23 @@ impl State {
             };
             way.is_armed &= interest.mode() != Mode::OneShot && !is_told;
         }
-        let again = match interest.mode() {
-            _ if is_listed => None,
-            Mode::OneShot => None,
-            Mode::Edge if is_failure || !self.rests() => None,
-            Mode::Edge | Mode::Level => Some(Duration::ZERO),
-            Mode::Paced => [Readiness::READABLE, Readiness::WRITABLE]
-                .into_iter()
-                .zip(rests)
-                .filter(|(direction, _)| readiness.contains(*direction))
-                .map(|(_, rest)| rest.duration())
-                .min()
-                .or(Some(Rest::NONE.duration())),
-        };
-        if let Some(registered) = &mut self.registered {
-            registered.is_listed |= again.is_some();
-        }
-        Report {
+        let mut report = Report {
             event: Some(Event::with_details(token, told, raw.into())),
-            again,
-            is_closed: false,
+            ..Report::default()
+        };
+        let rests = self.rests();
+        if let Some(registered) = &mut self.registered {
+            report.is_next = match interest.mode() {
+                Mode::Edge => rests && !is_failure && !registered.is_listed,
+                Mode::Level => !registered.is_listed,
+                Mode::OneShot | Mode::Paced => false,
+            };
+            registered.is_listed |= report.is_next;
+            if interest.mode() == Mode::Paced {
+                report.dues = registered.begin_rests(told);
+            }
         }
+        report
     }
 
     fn leave(&mut self, socket: &Socket) -> bool {
@@ -458,7 +474,27 @@ impl Registered {
             interest,
             is_listed: false,
             rests: [Rest::NONE; 2],
+            dues: [None; 2],
         }
+    }
+
+    /// Lets the directions rest that were told. Says when they are to be looked after.
+    fn begin_rests(&mut self, told: Readiness) -> [Option<Instant>; 2] {
+        let now = Instant::now();
+        let mut begun = [None; 2];
+        for (index, direction) in [Readiness::READABLE, Readiness::WRITABLE]
+            .into_iter()
+            .enumerate()
+        {
+            if told.contains(direction) {
+                begun[index] = Some(now + self.rests[index].duration());
+                self.dues[index] = begun[index];
+            }
+        }
+        if begun[0] == begun[1] {
+            begun[1] = None; // one look is enough for both
+        }
+        begun
     }
 }
 

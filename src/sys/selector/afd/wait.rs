@@ -21,6 +21,8 @@ use windows_sys::Win32::Foundation::{GENERIC_ALL, HANDLE, HMODULE, NTSTATUS};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::core::w;
 
+#[cfg(test)]
+use super::emulation;
 use super::{key, status_error};
 
 type Create = unsafe extern "system" fn(*mut HANDLE, u32, *const OBJECT_ATTRIBUTES) -> NTSTATUS;
@@ -106,6 +108,8 @@ impl Drop for Wait {
 
 fn functions() -> io::Result<Functions> {
     static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
+    #[cfg(test)]
+    let look_up = || look_up().or(Some(EMULATED));
     FUNCTIONS.get_or_init(look_up).ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::Unsupported,
@@ -130,6 +134,13 @@ fn look_up() -> Option<Functions> {
         cancel: unsafe { mem::transmute::<Address, Cancel>(cancel) },
     })
 }
+
+#[cfg(test)]
+const EMULATED: Functions = Functions {
+    create: emulation::create,
+    associate: emulation::associate,
+    cancel: emulation::cancel,
+};
 
 type Address = unsafe extern "system" fn() -> isize;
 

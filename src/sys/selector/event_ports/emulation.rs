@@ -46,6 +46,8 @@ struct Port {
     alert_user: AtomicUsize,
     /// The next `port_getn` that has events says that a signal came.
     is_interrupted: AtomicBool,
+    /// What every `port_associate` fails with; 0: none does.
+    refusal: AtomicI32,
 }
 
 #[derive(Default)]
@@ -115,6 +117,7 @@ pub(super) unsafe fn port_create() -> c_int {
         alert_events: AtomicI32::new(0),
         alert_user: AtomicUsize::new(0),
         is_interrupted: AtomicBool::new(false),
+        refusal: AtomicI32::new(0),
     }));
     static MAKING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = MAKING.lock().unwrap();
@@ -145,6 +148,14 @@ pub(super) fn interrupt(port: RawFd) {
         .unwrap()
         .is_interrupted
         .store(true, Ordering::Relaxed);
+}
+
+/// Makes every `port_associate` fail, until told otherwise.
+pub(super) fn refuse(port: RawFd, errno: Option<i32>) {
+    port_of(port)
+        .unwrap()
+        .refusal
+        .store(errno.unwrap_or(0), Ordering::Relaxed);
 }
 
 /// port_associate(3C), for `PORT_SOURCE_FD`.
@@ -180,6 +191,10 @@ pub(super) unsafe fn port_associate(
         });
     }
     state.forget(fd);
+    match this.refusal.load(Ordering::Relaxed) {
+        0 => {}
+        errno => return fail(errno),
+    }
     if now.revents != 0 {
         state
             .queue

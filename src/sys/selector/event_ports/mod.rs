@@ -46,6 +46,7 @@
 use std::ffi::c_void;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,17 +139,18 @@ impl Backend for EventPorts {
         let mut rounds = Rounds::within(timeout);
         loop {
             let mut state = self.state();
-            self.follow_changes(&mut state)?;
+            let mut followed = self.follow_changes(&mut state);
             let mut sleep = rounds.left();
             if !buffer.paces.is_idle(&state.table) {
                 sleep = buffer.paces.probe(&mut state.table, &mut room, sleep)?;
-                self.follow_changes(&mut state)?;
+                followed = self.follow_changes(&mut state);
                 if room.left() == 0 {
                     return Ok(Knocked::No); // a knock shows in the next `select`
                 }
             }
             drop(state);
-            if room.left() < places {
+            // What could not be associated may be ready, and nobody would say so.
+            if room.left() < places || followed.is_err() {
                 sleep = Some(Duration::ZERO);
             }
 
@@ -156,6 +158,9 @@ impl Backend for EventPorts {
                 0 => Knocked::No,
                 count => self.report(buffer, count, &mut room)?,
             };
+            if knocked == Knocked::No && room.left() == places {
+                followed?;
+            }
             if knocked == Knocked::Yes || room.left() < places || rounds.are_over() {
                 return Ok(knocked);
             }
@@ -176,7 +181,10 @@ impl Backend for EventPorts {
         let before = state.table.registered(source).map(|entry| *entry);
         state.table.reregister(source, token, interest)?;
         self.follow(&mut state, source).inspect_err(|_| {
-            *state.table.entry(source) = before.expect("or it could not be changed");
+            let before = before.expect("or it could not be changed");
+            state.table.entry(source).restore(before);
+            // For the next `select`: what there was of an association is lost.
+            state.table.note_change(source);
         })
     }
 
@@ -243,7 +251,7 @@ impl EventPorts {
             number => number,
         };
         // SAFETY: port_associate takes no memory; the number is a cookie to it.
-        check(unsafe {
+        let associated = check(unsafe {
             os::port_associate(
                 port,
                 os::PORT_SOURCE_FD,
@@ -251,33 +259,45 @@ impl EventPorts {
                 bits.into(),
                 state.last as usize as *mut c_void,
             )
-        })
-        .map_err(|error| match error.raw_os_error() {
-            // What every other system says.
-            Some(libc::EBADFD) => io::Error::from_raw_os_error(libc::EBADF),
-            _ => error,
-        })?;
+        });
+        if let Err(error) = associated {
+            entry.place = NOWHERE; // also of the association that there was
+            return Err(match error.raw_os_error() {
+                // What every other system says.
+                Some(libc::EBADFD) => io::Error::from_raw_os_error(libc::EBADF),
+                _ => error,
+            });
+        }
         entry.place = state.last;
         entry.listed = bits;
         Ok(())
     }
 
-    /// Has the system follow all entries that events and probes have changed.
+    /// Has the system follow all entries that events and probes have changed. Those with which it
+    /// failed are tried again the next time.
     fn follow_changes(&self, state: &mut State) -> io::Result<()> {
-        while let Some(fd) = state.table.changed.pop() {
-            let entry = state.table.entry(fd);
+        let mut result = Ok(());
+        let mut changed = mem::take(&mut state.table.changed);
+        changed.retain(|fd| {
+            let followed = self.follow(state, *fd);
+            let entry = state.table.entry(*fd);
             entry.is_changed = false;
-            match self.follow(state, fd) {
+            match followed {
+                Ok(()) => {}
                 // Closed while it was registered.
                 Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
-                    let entry = state.table.entry(fd);
                     entry.clear();
                     entry.place = NOWHERE;
                 }
-                result => result?,
+                Err(error) => {
+                    entry.is_changed = true;
+                    result = Err(error);
+                }
             }
-        }
-        Ok(())
+            entry.is_changed
+        });
+        state.table.changed = changed;
+        result
     }
 
     /// Makes events of the first `count` entries, as far as they are still wanted.
@@ -325,7 +345,8 @@ impl EventPorts {
         // Under the lock: either this sees that the port was handed out, or who hands it out sees
         // the changes.
         if self.is_handed_out.load(Ordering::Relaxed) {
-            self.follow_changes(&mut state)?;
+            // What fails here is tried again by the next `select`, and must not hide a knock.
+            let _ = self.follow_changes(&mut state);
         }
         Ok(knocked)
     }
@@ -572,6 +593,43 @@ mod tests {
             "{seen:?}"
         );
         assert_eq!(rig.select(QUIET), []);
+    }
+
+    /// The association is lost with the attempt to change it.
+    #[test]
+    fn a_registration_that_could_not_be_changed_goes_on() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        rig.register(&ours, 7, R);
+        let port = rig.selector.port.as_raw_fd();
+        emulation::refuse(port, Some(libc::ENOMEM));
+        let result = rig.selector.reregister(ours.as_raw_fd(), Token(8), RW);
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+        emulation::refuse(port, None);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
+    }
+
+    /// An event has used up an association, and the system has no memory for another.
+    #[test]
+    fn what_could_not_be_associated_again_is_tried_again() {
+        let mut rig = Rig::new();
+        let (ours, mut theirs) = pair();
+        let (other, mut other_theirs) = pair();
+        rig.register(&ours, 7, RW);
+        rig.register(&other, 8, R);
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+        let port = rig.selector.port.as_raw_fd();
+        emulation::refuse(port, Some(libc::ENOMEM));
+        other_theirs.write_all(b"x").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(8, Readiness::READABLE)]);
+        for _ in 0..2 {
+            let error = rig.try_select(DEADLINE).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+        }
+        emulation::refuse(port, None);
+        theirs.write_all(b"x").unwrap();
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
     }
 
     #[test]

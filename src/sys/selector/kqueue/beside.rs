@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use super::watch::{TO_READ, TO_WRITE, Watch};
-use super::{Buffer, Kqueue, silence, submit, wait};
+use super::{Buffer, Kqueue, is_open, silence, submit, wait};
 use crate::events::{Event, Room};
 use crate::readiness::Readiness;
 use crate::sys::selector::Knocked;
@@ -167,8 +167,7 @@ impl Kqueue {
         let mut special = self.special.lock();
         let mut were_found = false;
         for source in special.refused_after(-1) {
-            // SAFETY: takes integers.
-            if unsafe { libc::fcntl(source, libc::F_GETFD) } == -1 {
+            if !is_open(source) {
                 special.set(source, None);
                 were_found = true;
             }
@@ -202,7 +201,7 @@ mod tests {
         let rig = Rig::new();
         let fd = source.as_raw_fd() as usize;
         emulation::refuse(rig.kqueue.as_raw_fd(), move |change| {
-            change.ident == fd && filters.contains(&change.filter)
+            (change.ident == fd && filters.contains(&change.filter)).then_some(libc::EINVAL)
         });
         rig
     }
@@ -218,6 +217,22 @@ mod tests {
         rig.kqueue.deregister(null.as_raw_fd()).unwrap();
         assert_eq!(rig.select(QUIET), []);
         assert!(!rig.kqueue.special.has_refused());
+    }
+
+    /// So the BSDs refuse the end to write of a pipe without a reader; NetBSD as if it were closed.
+    #[test]
+    fn pipes_without_a_reader_are_reported_all_the_same() {
+        for errno in [libc::EPIPE, libc::EBADF] {
+            let (writer, _peer) = pair();
+            let mut rig = Rig::new();
+            emulation::refuse(rig.kqueue.as_raw_fd(), move |change| {
+                (change.filter == os::EVFILT_WRITE).then_some(errno)
+            });
+            rig.register(&writer, 7, W);
+            assert_eq!(rig.select(SOON), [(7, WRITABLE)]);
+            rig.kqueue.deregister(writer.as_raw_fd()).unwrap();
+            assert_eq!(rig.select(QUIET), []);
+        }
     }
 
     #[test]

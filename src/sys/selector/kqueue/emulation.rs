@@ -75,8 +75,8 @@ struct State {
     refuses: Option<Refusal>,
 }
 
-/// What is refused with `EINVAL`.
-type Refusal = Box<dyn Fn(&kevent) -> bool + Send>;
+/// What is refused, and with which error.
+type Refusal = Box<dyn Fn(&kevent) -> Option<i32> + Send>;
 
 /// Filter and identifier.
 type Key = (i16, usize);
@@ -148,7 +148,7 @@ fn is_open(fd: RawFd, queue: &Queue) -> bool {
 }
 
 /// Makes a queue refuse some of what would be added to it.
-pub(super) fn refuse(queue: RawFd, refuses: impl Fn(&kevent) -> bool + Send + 'static) {
+pub(super) fn refuse(queue: RawFd, refuses: impl Fn(&kevent) -> Option<i32> + Send + 'static) {
     queue_of(queue).unwrap().state().refuses = Some(Box::new(refuses));
 }
 
@@ -263,14 +263,11 @@ impl Queue {
 
     fn apply(&self, change: &kevent) -> Result<(), i32> {
         let state = &mut *self.state();
-        let is_refused = state
-            .refuses
-            .as_ref()
-            .is_some_and(|refuses| refuses(change));
-        match change.filter {
-            _ if is_refused && change.flags & EV_ADD != 0 => Err(libc::EINVAL),
-            EVFILT_READ | EVFILT_WRITE => self.apply_descriptor(state, change),
-            EVFILT_USER => self.apply_user(state, change),
+        let refusal = state.refuses.as_ref().and_then(|refuses| refuses(change));
+        match (change.filter, refusal) {
+            (_, Some(errno)) if change.flags & EV_ADD != 0 => Err(errno),
+            (EVFILT_READ | EVFILT_WRITE, _) => self.apply_descriptor(state, change),
+            (EVFILT_USER, _) => self.apply_user(state, change),
             _ => Err(libc::EINVAL),
         }
     }
@@ -466,7 +463,9 @@ impl Backend for WithoutUserEvents {
 
     fn new() -> io::Result<WithoutUserEvents> {
         let kqueue = Kqueue::new()?;
-        refuse(kqueue.as_raw_fd(), |change| change.filter == EVFILT_USER);
+        refuse(kqueue.as_raw_fd(), |change| {
+            (change.filter == EVFILT_USER).then_some(libc::EINVAL)
+        });
         Ok(WithoutUserEvents(kqueue))
     }
 

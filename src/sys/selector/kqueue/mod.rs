@@ -9,13 +9,17 @@
 //! Beware:
 //! * Adding a filter that is there changes its `udata` and checks the source again, but not the
 //!   trigger mode. A change of mode takes the filter out first.
+//! * The kernel does not tell what it has. A `reregister` that it refuses in part, for want of
+//!   memory, may leave an edge-triggered source with the new token and more directions than before,
+//!   and with none if the mode was to change.
 //! * `EV_ONESHOT` is of a filter. That one event of either direction silences a source is done
 //!   here, see [`special`].
 //! * The `udata` is the token, of which all values are legal. Nothing else can be told by it.
-//! * kqueue refuses some descriptors: `/dev/tty` and other devices on macOS (`EINVAL`), on FreeBSD
-//!   the write end of a pipe whose reader is gone (`EPIPE`). See [`beside`] for what is done with
-//!   them. They are not seen by an outer poller that watches the queue's descriptor; and they must
-//!   be deregistered before they are closed, for nobody else notices.
+//! * kqueue refuses some descriptors: `/dev/tty` and other devices on macOS (`EINVAL`), on the BSDs
+//!   the write end of a pipe whose reader is gone (`EPIPE`; on NetBSD `EBADF`, as if it were
+//!   closed). See [`beside`] for what is done with them. They are not seen by an outer poller that
+//!   watches the queue's descriptor; and they must be deregistered before they are closed, for
+//!   nobody else notices.
 //!
 //! Source: kqueue(2) and kevent(2) of each system, select(2)
 
@@ -46,7 +50,7 @@ pub(crate) use emulation::WithoutUserEvents;
 use bell::Bell;
 use os::{Filter, Flags, kevent};
 use special::{Entries, Entry, Special};
-use watch::Watch;
+use watch::{TO_READ, TO_WRITE, Watch};
 
 /// Identifiers of our own user events; a program's have other numbers.
 const KNOCK: usize = 0x6c69_746b; // "litk"
@@ -227,7 +231,7 @@ impl Kqueue {
             }
         }
 
-        let result = self.make(&mut changes, replaces && old.is_none());
+        let result = self.make(source, &mut changes, replaces && old.is_none());
         match result {
             Ok([false, false]) => Ok(()),
             Ok(refused) => {
@@ -237,8 +241,15 @@ impl Kqueue {
                 Ok(())
             }
             Err(error) => {
-                changes.undo(source, &self.queue);
+                // Nobody knows the token that an edge-triggered direction had, so what was changed
+                // of it stays: an event too many is spurious, one too few would be lost.
+                if replaces || !is_registered {
+                    changes.undo(source, &self.queue);
+                }
                 if let Some(mut special) = special {
+                    if let Some(old) = &old {
+                        self.restore(source, old);
+                    }
                     special.set(source, old);
                 }
                 Err(error)
@@ -248,14 +259,19 @@ impl Kqueue {
 
     /// Submits the changes of a registration and returns the directions that kqueue refuses to
     /// watch.
-    fn make(&self, changes: &mut Changes, must_replace: bool) -> io::Result<[bool; 2]> {
+    fn make(
+        &self,
+        source: RawFd,
+        changes: &mut Changes,
+        must_replace: bool,
+    ) -> io::Result<[bool; 2]> {
         changes.submit(&self.queue)?;
         let mut refused = [false; 2];
         let mut was_found = false;
         for change in changes.outcomes() {
             match (change.is_addition, change.errno) {
                 (true, 0) => {}
-                (true, errno) if is_refusal(change.filter, errno) => {
+                (true, errno) if is_refusal(source, change.filter, errno) => {
                     refused[usize::from(change.filter == os::EVFILT_WRITE)] = true;
                 }
                 (false, libc::ENOENT) => {} // the direction was not asked for before
@@ -270,6 +286,32 @@ impl Kqueue {
             self.prepare(&self.refresher, REFRESH)?;
         }
         Ok(refused)
+    }
+
+    /// Puts back what a change has taken out that then failed.
+    fn restore(&self, source: RawFd, old: &Entry) {
+        if old.is_spent {
+            return;
+        }
+        let mut changes = Changes::default();
+        for (filter, is_asked, refused) in [
+            (
+                os::EVFILT_READ,
+                old.interest.is_readable(),
+                old.refused[TO_READ],
+            ),
+            (
+                os::EVFILT_WRITE,
+                old.interest.is_writable(),
+                old.refused[TO_WRITE],
+            ),
+        ] {
+            if is_asked && refused.is_none() {
+                changes.add(source, filter, old.token, old.interest.mode());
+            }
+        }
+        // They were there a moment ago. If they cannot be put back, there is nothing else to do.
+        let _ = changes.submit(&self.queue);
     }
 
     /// Makes a poller that sleeps look at the refused descriptors anew.
@@ -586,12 +628,23 @@ fn errno(receipt: &kevent) -> i32 {
 }
 
 /// True if kqueue will not watch this direction of the descriptor, while select(2) will.
-fn is_refusal(filter: Filter, errno: i32) -> bool {
-    // FreeBSD does not take the write end of a pipe whose reader is gone. Mac OS X 10.11 said so
-    // too, but reported it all the same: twice, now.
-    const EPIPE: i32 = libc::EPIPE;
-    [libc::EINVAL, libc::ENODEV, libc::EOPNOTSUPP, libc::ENOTSUP].contains(&errno)
-        || filter == os::EVFILT_WRITE && errno == EPIPE
+fn is_refusal(source: RawFd, filter: Filter, errno: i32) -> bool {
+    match errno {
+        libc::EINVAL | libc::ENODEV => true,
+        // One number on some systems.
+        errno if errno == libc::EOPNOTSUPP || errno == libc::ENOTSUP => true,
+        // The BSDs do not take the write end of a pipe whose reader is gone, and NetBSD says of it
+        // what all say of a descriptor that is closed. Mac OS X 10.11 said EPIPE too, but reported
+        // it all the same: twice, now.
+        libc::EPIPE => filter == os::EVFILT_WRITE,
+        libc::EBADF => filter == os::EVFILT_WRITE && is_open(source),
+        _ => false,
+    }
+}
+
+fn is_open(fd: RawFd) -> bool {
+    // SAFETY: takes integers.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }).is_ok()
 }
 
 #[inline]
@@ -865,6 +918,26 @@ mod tests {
             }
         }
         assert!(rig.kqueue.special.is_empty());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")] // the emulation refuses what it is told to
+    fn a_change_that_fails_leaves_the_registration() {
+        for mode in [|interest| interest, Interest::level, Interest::oneshot] {
+            let mut rig = Rig::new();
+            let (source, _peer) = pair();
+            rig.register(&source, 1, mode(R));
+            emulation::refuse(rig.kqueue.as_raw_fd(), |change| {
+                (change.filter == os::EVFILT_WRITE).then_some(libc::ENOMEM)
+            });
+            let result = rig
+                .kqueue
+                .reregister(source.as_raw_fd(), Token(1), mode(RW));
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+            assert_eq!(rig.select(SOON), [(1, Readiness::READABLE)]);
+            rig.kqueue.deregister(source.as_raw_fd()).unwrap();
+            assert!(rig.kqueue.special.is_empty());
+        }
     }
 
     /// A one-shot source with events of both directions in one batch, and in two.
