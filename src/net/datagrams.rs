@@ -27,7 +27,9 @@
 //! ([`SendRun::advance_runs`]): the next call sends on, or says why not. If fewer runs were
 //! received than there are buffers, receive again: only `WouldBlock` makes the next event certain.
 //! An error after the first datagram ends the call with the count, and the next call meets it
-//! again; but an error from earlier datagrams (`ConnectionRefused`) may go unreported.
+//! again; but an error from earlier datagrams (`ConnectionRefused`) may go unreported. A datagram
+//! that is refused, such as one larger than the path takes (`EMSGSIZE`), is the first of those that
+//! are left: advance by one to go on without it.
 //!
 //! # Why it is so
 //!

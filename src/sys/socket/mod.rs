@@ -4,7 +4,8 @@
 //! `tcp`, `udp` and `unix` say, per family, what to do in which order. They take and return std's
 //! types, so nothing above this folder knows what a socket is made of; and what std's types can do
 //! themselves is left to them. Below are `address` and `unix_address` (`sockaddr` from and to
-//! std's types), `posix` (the calls that are the same everywhere) and one of two *dialects*:
+//! std's types), `posix` (the calls that are the same everywhere), `msghdr` (those for messages of
+//! several parts, where there are any) and one of two *dialects*:
 //!
 //! * [`flags`]: the system takes `SOCK_NONBLOCK | SOCK_CLOEXEC` when it makes a descriptor. One
 //!   call, and no moment at which another thread's `fork` and `exec` could carry the descriptor
@@ -13,6 +14,9 @@
 //!   POSIX system.
 //!
 //! Both have the same functions. On Linux both are tested; see the foot of this file.
+//!
+//! Windows has other calls, which are in `winsock`; it shares `address`, `control`, `segmentation`
+//! and `vectored`.
 //!
 //! This file is the one place under `sys/socket` that names operating systems.
 
