@@ -132,6 +132,10 @@ const WITHOUT_TESTS: &[(&str, &[&str])] = &[
     ),
     ("they need limits of resources", &["x86_64-unknown-fuchsia"]),
     (
+        "packages that they use need a newer Rust",
+        &["powerpc64-ibm-aix"],
+    ),
+    (
         "the crate socket2, which they use, does not compile there",
         &["x86_64-unknown-hermit"],
     ),
