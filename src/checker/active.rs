@@ -113,7 +113,17 @@ impl Checker {
     /// What the variable `LITIO_CHECK` asks for.
     fn from_environment() -> Option<Checker> {
         static WISH: OnceLock<Option<String>> = OnceLock::new();
-        WISH.get_or_init(|| env::var("LITIO_CHECK").ok())
+        let ask = || {
+            let wish = env::var("LITIO_CHECK").ok()?;
+            if Checker::from_wish(&wish).is_none() && !["", "off"].contains(&wish.trim()) {
+                eprintln!(
+                    "litio: LITIO_CHECK={wish} is not understood, and nothing is checked; \
+                     it takes `report` or `panic`, or `report,50` with patience in milliseconds"
+                );
+            }
+            Some(wish)
+        };
+        WISH.get_or_init(ask)
             .as_deref()
             .and_then(Checker::from_wish)
     }
@@ -125,8 +135,8 @@ impl Checker {
             "panic" => Checker::new(|finding| panic!("litio: {finding}")),
             _ => return None,
         };
-        if let Some(ms) = words.next().and_then(|ms| ms.parse().ok()) {
-            checker = checker.patience(Duration::from_millis(ms));
+        if let Some(ms) = words.next() {
+            checker = checker.patience(Duration::from_millis(ms.parse().ok()?));
         }
         Some(checker)
     }

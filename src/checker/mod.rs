@@ -35,7 +35,8 @@ type Report = Box<dyn Fn(&Finding) + Send + Sync>;
 /// In debug builds the environment variable `LITIO_CHECK` gives every `Poll` a checker when it is
 /// made: `LITIO_CHECK=report` prints what is found to the standard error output,
 /// `LITIO_CHECK=panic` panics. A number, after a comma, is the [patience](Checker::patience) in
-/// milliseconds: `LITIO_CHECK=panic,50`. Any other value asks for nothing.
+/// milliseconds: `LITIO_CHECK=panic,50`. `off` asks for nothing. So does a value that is not
+/// understood, and the standard error output says so.
 ///
 /// # Limits
 ///

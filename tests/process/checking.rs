@@ -44,3 +44,14 @@ fn nothing_is_checked_unless_asked_for() {
         assert!(!said.contains("litio:"), "{said}");
     }
 }
+
+#[test]
+fn a_wish_that_is_not_understood_is_said_to_be() {
+    for wish in ["repotr", "report,soon"] {
+        let said = alone_with(&[("LITIO_CHECK", wish)], || {
+            register_twice();
+        });
+        let is_told = said.contains(&format!("litio: LITIO_CHECK={wish} is not understood"));
+        assert_eq!(is_told, cfg!(debug_assertions), "{said}");
+    }
+}
