@@ -593,7 +593,7 @@ mod tests {
 
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
-    use std::os::windows::io::{AsRawHandle, AsRawSocket, FromRawSocket, IntoRawSocket};
+    use std::os::windows::io::{AsRawHandle, AsRawSocket};
     use std::sync::atomic::AtomicBool;
     use std::thread;
 
@@ -944,48 +944,74 @@ mod tests {
         }
     }
 
+    /// Not by a socket that is closed: other tests may have its number by the time that it is asked
+    /// about.
     #[test]
     fn a_request_that_fails_reaches_its_source_and_nobody_else() {
-        // A socket whose handle is gone when it is to be asked about again.
         let afd = Afd::new().unwrap();
+        let refuse = |is_so| afd.port.refuses.store(is_so, Ordering::Relaxed);
         let (ours, _theirs) = pair();
         let (other, _peer) = pair();
-        let source = ours.into_raw_socket();
+        let source = ours.as_raw_socket();
+        let failure = Readiness::WRITABLE | Readiness::ERROR;
+        refuse(true);
+        assert!(afd.register(source, Token(0), BOTH).is_err());
+        refuse(false);
         afd.register(source, Token(1), Interest::WRITABLE).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(1, Readiness::WRITABLE)]);
-        // SAFETY: `source` was given up by its owner above.
-        drop(unsafe { TcpStream::from_raw_socket(source) });
         // Put off, it cannot be told to whoever asked; so there is an event.
-        let failure = Readiness::WRITABLE | Readiness::ERROR;
         afd.rearm(source, Interest::WRITABLE).unwrap();
+        refuse(true);
         assert_eq!(select(&afd, 1, SOON), [(1, failure)]);
         assert_eq!(select_now(&afd), []);
-        afd.deregister(source).unwrap();
+        refuse(false);
         afd.register(other.as_raw_socket(), Token(2), BOTH).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(2, Readiness::WRITABLE)]);
+        afd.deregister(other.as_raw_socket()).unwrap();
 
         let level = Interest::WRITABLE.level();
-        let (ours, _theirs) = pair();
-        let source = ours.into_raw_socket();
-        afd.register(source, Token(3), level).unwrap();
+        afd.reregister(source, Token(3), level).unwrap();
         assert_eq!(select(&afd, 64, SOON), [(3, Readiness::WRITABLE)]);
-        // SAFETY: as above.
-        drop(unsafe { TcpStream::from_raw_socket(source) });
+        refuse(true);
         assert_eq!(select(&afd, 1, SOON), [(3, failure)]);
-        afd.deregister(source).unwrap();
-        assert_eq!(select_now(&afd), []);
+        refuse(false);
+        assert_eq!(select(&afd, 1, SOON), [(3, Readiness::WRITABLE)]);
 
-        // Not put off, it is told to whoever asks.
-        let _ = afd.as_handle();
-        let (ours, _theirs) = pair();
-        let source = ours.into_raw_socket();
-        afd.register(source, Token(4), Interest::WRITABLE).unwrap();
+        // Paced, it is told ever more slowly.
+        let paced = Interest::WRITABLE.paced();
+        afd.reregister(source, Token(4), paced).unwrap();
+        let start = Instant::now();
         assert_eq!(select(&afd, 64, SOON), [(4, Readiness::WRITABLE)]);
-        // SAFETY: as above.
-        drop(unsafe { TcpStream::from_raw_socket(source) });
+        refuse(true);
+        for times in 1..=80_u64 {
+            assert_eq!(select(&afd, 1, SOON), [(4, failure)]);
+            let rested = Duration::from_millis(times.max(2 * times.saturating_sub(32)));
+            assert!(start.elapsed() >= rested, "{times}");
+        }
+        refuse(false);
+        assert_eq!(select(&afd, 1, SOON), [(4, Readiness::WRITABLE)]);
+
+        // Not put off, it is told to whoever asks. A `select` may end early now.
+        let _ = afd.as_handle();
+        let next = || {
+            let mut selects = (0..4).map(|_| select(&afd, 64, SOON));
+            selects.find(|events| !events.is_empty())
+        };
+        let writable = Some(vec![(5, Readiness::WRITABLE)]);
+        afd.reregister(source, Token(5), Interest::WRITABLE)
+            .unwrap();
+        assert_eq!(next(), writable);
+        refuse(true);
         for _ in 0..2 {
             assert!(afd.rearm(source, Interest::WRITABLE).is_err());
         }
+        assert!(
+            afd.reregister(source, Token(6), Interest::WRITABLE)
+                .is_err()
+        );
+        refuse(false);
+        afd.rearm(source, Interest::WRITABLE).unwrap();
+        assert_eq!(next(), writable);
         afd.deregister(source).unwrap();
     }
 

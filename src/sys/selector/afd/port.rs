@@ -47,6 +47,9 @@ pub(crate) struct Port {
     /// Makes the next `take` fail.
     #[cfg(test)]
     pub(super) fails: std::sync::atomic::AtomicBool,
+    /// Makes every request for a socket be refused.
+    #[cfg(test)]
+    pub(super) refuses: std::sync::atomic::AtomicBool,
 }
 
 impl Port {
@@ -63,6 +66,8 @@ impl Port {
             addresses: Mutex::default(),
             #[cfg(test)]
             fails: false.into(),
+            #[cfg(test)]
+            refuses: false.into(),
         })
     }
 

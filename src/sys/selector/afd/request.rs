@@ -28,8 +28,12 @@
 use std::io;
 use std::ptr;
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::Ordering;
 
 use windows_sys::Wdk::System::IO::NtDeviceIoControlFile;
+#[cfg(test)]
+use windows_sys::Win32::Foundation::STATUS_INVALID_HANDLE;
 use windows_sys::Win32::Foundation::{HANDLE, NTSTATUS, STATUS_CANCELLED, STATUS_PENDING};
 use windows_sys::Win32::System::IO::{CancelIoEx, IO_STATUS_BLOCK, OVERLAPPED_ENTRY};
 
@@ -54,7 +58,7 @@ pub(super) const CONNECT_FAIL: u32 = 1 << 8;
 struct PollInfo {
     timeout: i64,
     count: u32,
-    /// Would end the other requests for the same socket.
+    /// Would end other such requests for the same socket.
     is_exclusive: u32,
     handle: HANDLE,
     events: u32,
@@ -122,6 +126,10 @@ impl Request {
         device: &Device,
         socket: &Arc<Socket>,
     ) -> io::Result<Flight> {
+        #[cfg(test)]
+        if socket.port().refuses.load(Ordering::Relaxed) {
+            return Err(status_error(STATUS_INVALID_HANDLE));
+        }
         // What is read again if the kernel does not write here. Wine does not when the thread that
         // asked ends just as the answer comes.
         self.status_block.Anonymous.Status = STATUS_PENDING;
