@@ -25,6 +25,7 @@ mod multicast;
     not(any(
         target_os = "aix",
         target_os = "cygwin",
+        target_os = "emscripten",
         target_os = "nto",
         target_os = "redox"
     ))

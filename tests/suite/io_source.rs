@@ -145,7 +145,7 @@ fn results_and_errors_pass_through_untouched() {
 const WOULD_BLOCK: i32 = libc::EWOULDBLOCK;
 #[cfg(windows)]
 const WOULD_BLOCK: i32 = 10035;
-#[cfg(target_family = "wasm")]
+#[cfg(target_os = "wasi")]
 const WOULD_BLOCK: i32 = 6;
 
 #[test]

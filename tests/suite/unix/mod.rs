@@ -4,6 +4,7 @@
 #[cfg(not(any(
     target_os = "aix",
     target_os = "cygwin",
+    target_os = "emscripten",
     target_os = "nto",
     target_os = "redox"
 )))]
@@ -18,6 +19,7 @@ mod priority;
 #[cfg(not(any(
     target_os = "aix",
     target_os = "cygwin",
+    target_os = "emscripten",
     target_os = "nto",
     target_os = "redox",
     target_vendor = "apple"
