@@ -69,7 +69,8 @@ impl Registry {
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if the source is registered already, with
     /// this `Poll` or with another. (That it is another is noticed in debug builds, and always on
     /// poll(2), event ports and Windows. In release builds kqueue does not notice the second
-    /// registration with the same `Poll` either, and replaces the first.)
+    /// registration with the same `Poll` either: it replaces the first in the directions it asks
+    /// for.)
     /// [`Unsupported`](io::ErrorKind::Unsupported) if the system cannot detect a direction of
     /// `interests`. Otherwise the system's error, such as `EPERM` for a regular file on epoll. A
     /// call that fails leaves no trace.
