@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::expected::Subject;
 use super::support::*;
@@ -146,6 +146,14 @@ impl Findings {
     }
 }
 
+/// Of token 7. What takes a slow machine so long is no spinning, and need not be found there.
+#[track_caller]
+fn expect_spinning(findings: &Findings, start: Instant) {
+    if start.elapsed() < Duration::from_secs(1) {
+        findings.expect(&[(Mistake::Spinning, 7)]);
+    }
+}
+
 /// Longer than a busy machine takes from an event to what is done about it.
 const PATIENCE: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_millis(150);
@@ -230,11 +238,12 @@ pub(super) fn a_poll_that_spins_is_found<B: Subject>() {
         rig.expect(7, WRITABLE);
     }
     drain(&source); // readable it was, too
+    let start = Instant::now();
     for _ in 0..500 {
         rig.expect(7, WRITABLE);
         read(&source, 1).expect_err("nothing is there"); // but it is writable
     }
-    findings.expect(&[(Mistake::Spinning, 7)]);
+    expect_spinning(&findings, start);
 }
 
 pub(super) fn a_poll_that_spins_at_the_end_of_a_stream_is_found<B: Subject>() {
@@ -244,6 +253,7 @@ pub(super) fn a_poll_that_spins_at_the_end_of_a_stream_is_found<B: Subject>() {
     let (mut source, peer) = source();
     rig.register(&mut source, 7, R.level());
     drop(peer);
+    let start = Instant::now();
     for _ in 0..500 {
         rig.expect(7, READABLE);
         let ended = source.transfer(R, 1, |mut stream| {
@@ -251,7 +261,7 @@ pub(super) fn a_poll_that_spins_at_the_end_of_a_stream_is_found<B: Subject>() {
         });
         assert_eq!(ended.unwrap(), 0);
     }
-    findings.expect(&[(Mistake::Spinning, 7)]);
+    expect_spinning(&findings, start);
 }
 
 /// A program that lets its peer wait, and is told of each byte that comes, does not spin; patience
@@ -268,11 +278,12 @@ pub(super) fn edges_of_news_are_no_spinning<B: Subject>() {
         drain_raw(&source.inner); // unseen, to make room
     }
     findings.expect(&[]);
+    let start = Instant::now();
     for _ in 0..500 {
         rig.reregister(&mut source, 7, RW);
         rig.expect(7, WRITABLE);
     }
-    findings.expect(&[(Mistake::Spinning, 7)]);
+    expect_spinning(&findings, start);
 }
 
 pub(super) fn a_busy_poll_that_gets_somewhere_is_not_found<B: Subject>() {

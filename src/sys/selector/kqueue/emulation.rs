@@ -167,6 +167,7 @@ pub(super) unsafe fn kevent(
     event_count: c_int,
     timeout: *const libc::timespec,
 ) -> c_int {
+    let signals = SignalsHeld::new();
     let Some(inner) = queue_of(queue) else {
         return fail(libc::EBADF);
     };
@@ -225,10 +226,35 @@ pub(super) unsafe fn kevent(
             revents: 0,
         };
         let left = left.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: one pollfd is given and one is counted; the timeout is read, the mask is null.
-        if unsafe { libc::ppoll(&mut outer, 1, left, ptr::null()) } < 0 {
+        // SAFETY: one pollfd is given and one is counted; the timeout and the mask are read.
+        if unsafe { libc::ppoll(&mut outer, 1, left, &signals.before) } < 0 {
             return -1;
         }
+    }
+}
+
+/// Holds signals back while it exists. In a system call they come only where it waits; here a
+/// handler that makes calls of its own must not find a lock that its own thread holds.
+struct SignalsHeld {
+    before: libc::sigset_t,
+}
+
+impl SignalsHeld {
+    fn new() -> SignalsHeld {
+        // SAFETY: a set of signals is integers.
+        let [mut all, mut before]: [libc::sigset_t; 2] = unsafe { std::mem::zeroed() };
+        // SAFETY: sigfillset writes the set.
+        unsafe { libc::sigfillset(&mut all) };
+        // SAFETY: one set is read, the other written.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
+        SignalsHeld { before }
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        // SAFETY: the set is read, and none is written.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
     }
 }
 
