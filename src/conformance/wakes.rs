@@ -265,6 +265,27 @@ pub(super) fn the_first_waker_made_while_the_poller_sleeps_is_heard<B: Subject>(
     }
 }
 
+/// A knock may outlive its wake unexpected: see `a_wake_in_a_signal_handler_is_reported`. Then a
+/// poll with a timeout may end early, and one without sleeps on.
+pub(super) fn a_knock_that_nobody_expects_costs_no_wake<B: Subject>() {
+    let mut rig = Rig::<B>::new();
+    let hub = rig.hub();
+    let waker = waker(&rig, 1);
+    rig.poll(Duration::from_millis(1)); // asleep, and back
+    for _ in 0..3 {
+        hub.selector.knock().unwrap();
+        assert!(rig.poll(QUIET).is_empty());
+        hub.selector.knock().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let_it_fall_asleep();
+                waker.wake().unwrap();
+            });
+            assert_eq!(rig.try_poll(None).unwrap().0, [(1, READABLE)]);
+        });
+    }
+}
+
 /// Wakers and poller take turns, so that every wake meets a poller that is about to sleep, or
 /// sleeps, or just came back. One that is lost shows as a poll that lasts until the deadline.
 pub(super) fn no_wake_is_lost_when_they_take_turns<B: Subject>() {

@@ -181,7 +181,7 @@ impl Kqueue {
 mod tests {
     use std::io::Write;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
     use super::super::emulation;
@@ -233,6 +233,34 @@ mod tests {
             rig.kqueue.deregister(writer.as_raw_fd()).unwrap();
             assert_eq!(rig.select(QUIET), []);
         }
+    }
+
+    /// While a change is made nothing counts as refused, and a poller that begins to wait then
+    /// watches nothing that is.
+    #[test]
+    fn a_change_that_fails_leaves_a_poller_that_watches() {
+        let (source, mut peer) = pair();
+        drain(&source);
+        let mut rig = rig(&source, &[os::EVFILT_READ]);
+        rig.register(&source, 7, R);
+        let kqueue = Arc::clone(&rig.kqueue);
+        let (begins, begun) = mpsc::channel();
+        emulation::refuse(kqueue.as_raw_fd(), move |change| {
+            (change.filter == os::EVFILT_READ).then(|| {
+                let _ = begins.send(());
+                thread::sleep(QUIET); // so that the poller waits; if it does not, less is tested
+                libc::ENOMEM
+            })
+        });
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let result = kqueue.reregister(source.as_raw_fd(), Token(8), R);
+                assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOMEM));
+                peer.write_all(b"x").unwrap();
+            });
+            begun.recv().unwrap();
+            assert_eq!(rig.select(SOON), [(7, READABLE)]);
+        });
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl Kqueue {
                         self.restore(source, old);
                     }
                     special.set(source, old);
+                    self.refresh();
                 }
                 Err(error)
             }
