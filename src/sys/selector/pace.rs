@@ -53,8 +53,9 @@ impl Way {
 }
 
 /// How many are probed by one call. A descriptor is there once for each way, and poll(2) refuses a
-/// list that is longer than the number of descriptors which the process may open.
-const PROBES_MAX: usize = 64;
+/// list that is longer than the number of descriptors which the process may open. POSIX lets every
+/// process open as many as this.
+const PROBES_MAX: usize = 20;
 
 /// A way of an entry that is probed until nothing hides its news any more. It is over when the
 /// entry's paces have another number.
