@@ -459,6 +459,7 @@ impl From<OwnedHandle> for NamedPipe {
                 registered: None,
                 operations: NOTICE,
                 is_noticed: false,
+                notice: None,
                 is_connected: false,
                 connecting: Connecting::No,
                 connect_error: None,
@@ -525,6 +526,8 @@ struct State {
     operations: u64,
     /// A notice is on its way.
     is_noticed: bool,
+    /// The memory of the last notice, for the next: by level there is one for each `select`.
+    notice: Option<Box<Operation>>,
     is_connected: bool,
     connecting: Connecting,
     connect_error: Option<io::Error>,
@@ -592,6 +595,7 @@ impl Owner for Pipe {
         let readiness = match (&state.connecting, &state.reading, &state.writing) {
             _ if operation.id == NOTICE => {
                 state.is_noticed = false;
+                state.notice = Some(operation);
                 state.readiness()
             }
             (Connecting::Air { id, .. }, ..) if *id == operation.id => {
@@ -969,7 +973,8 @@ impl State {
         if self.is_noticed || self.readiness().is_empty() {
             return Ok(());
         }
-        let notice = Operation::new(NOTICE, Vec::new());
+        let notice = self.notice.take();
+        let notice = notice.unwrap_or_else(|| Operation::new(NOTICE, Vec::new()));
         notice.post(Arc::clone(pipe) as Arc<dyn Owner>, selector.port())?;
         self.is_noticed = true;
         Ok(())

@@ -49,7 +49,7 @@ fn pair_of(rig: &mut Rig, options: &NamedPipeOptions) -> (NamedPipe, NamedPipe, 
     (server, client, name)
 }
 
-fn pair(rig: &mut Rig) -> (NamedPipe, NamedPipe) {
+pub(super) fn pair(rig: &mut Rig) -> (NamedPipe, NamedPipe) {
     let (server, client, _) = pair_of(rig, &NamedPipeOptions::new());
     (server, client)
 }
