@@ -432,7 +432,10 @@ impl Source for NamedPipe {
 }
 
 /// The handle. I/O on it is not seen by the pipe; the packets of overlapped operations that others
-/// begin on it end in the port of the `Poll`, and are ignored.
+/// begin on it end in the port of the `Poll`, and are ignored. The `OVERLAPPED` of such an
+/// operation has to stay where it is until a `poll` has taken the packet, or an operation of the
+/// pipe could be given its place and be taken for it. If the lowest bit of `hEvent` is set there is
+/// no packet.
 impl AsHandle for NamedPipe {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         self.handle.as_handle()
@@ -1099,7 +1102,8 @@ mod tests {
             .open(&name)
             .unwrap();
         let mut foreign = Box::new(OVERLAPPED::default());
-        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over.
+        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over and
+        // its packet taken.
         let is_written = unsafe {
             WriteFile(
                 server.as_raw_handle(),
