@@ -961,11 +961,13 @@ impl State {
     fn readiness(&self) -> Readiness {
         let is_readable = matches!(self.reading, Reading::Ready { .. } | Reading::Failed(_));
         let is_at_end = matches!(&self.reading, Reading::Failed(error) if is_end(error));
+        let has_failed = matches!(self.writing, Writing::Failed(_));
         let is_writable = self.connect_error.is_some()
             || self.is_connected && !matches!(self.writing, Writing::Air { .. });
         Readiness::READABLE.when(is_readable)
             | Readiness::READ_CLOSED.when(is_at_end)
             | Readiness::WRITABLE.when(is_writable)
+            | Readiness::WRITE_CLOSED.when(has_failed)
     }
 
     /// Sees to it that the next `select` reports what is ready already.

@@ -564,6 +564,26 @@ fn the_end_of_the_stream_is_ready_by_level_and_after_reregister() {
     assert_eq!(rig.poll_once(QUIET), []);
 }
 
+/// As long as no write has returned the error.
+#[test]
+fn a_write_that_failed_is_told_by_level_and_after_reregister() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    server.write_all(&[7; 1_000_000]).unwrap();
+    drop(client);
+    rig.expect(A, WRITABLE | WRITE_CLOSED);
+    rig.reregister(&mut server, A, Interest::WRITABLE);
+    rig.expect(A, WRITABLE | WRITE_CLOSED);
+    rig.reregister(&mut server, A, Interest::WRITABLE.level());
+    for _ in 0..3 {
+        assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE | WRITE_CLOSED)]);
+    }
+    assert!(server.write(b"x").is_err());
+    // There is nothing more to tell, except that it would fail again.
+    rig.poll_once(DEADLINE); // what was on its way
+    assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE)]);
+}
+
 #[test]
 fn no_pipe_triggered_by_level_keeps_another_source_from_its_turn() {
     let mut rig = Rig::with_capacity(1);
