@@ -728,10 +728,16 @@ impl State {
                 Ok(())
             }
             Err((operation, error)) => {
-                self.writing = Writing::Rest(Some(operation));
+                self.end_write(operation);
                 Err(error)
             }
         }
+    }
+
+    /// What a large write took is not kept for as long as the pipe lives.
+    fn end_write(&mut self, operation: Box<Operation>) {
+        let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
+        self.writing = Writing::Rest(is_kept.then_some(operation));
     }
 
     fn submit(
@@ -827,9 +833,7 @@ impl State {
                 Err(error) => Err(error),
             },
             Ok(false) => {
-                // What a large write took is not kept for as long as the pipe lives.
-                let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
-                self.writing = Writing::Rest(is_kept.then_some(operation));
+                self.end_write(operation);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -1145,6 +1149,10 @@ mod tests {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut server, Token(1), both).unwrap();
         let _ = server.connect();
+        // Nor if there is nobody to write to.
+        let refused = server.write(&vec![7; 1_000_000]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(matches!(server.pipe.lock().writing, Writing::Rest(None)));
         let mut client = OpenOptions::new().read(true).open(&name).unwrap();
         for (len, is_kept) in [(100, true), (1_000_000, false), (1, true)] {
             let bytes = vec![7; len];
