@@ -432,7 +432,10 @@ impl Source for NamedPipe {
 }
 
 /// The handle. I/O on it is not seen by the pipe; the packets of overlapped operations that others
-/// begin on it end in the port of the `Poll`, and are ignored.
+/// begin on it end in the port of the `Poll`, and are ignored. The `OVERLAPPED` of such an
+/// operation has to stay where it is until a `poll` has taken the packet, or an operation of the
+/// pipe could be given its place and be taken for it. If the lowest bit of `hEvent` is set there is
+/// no packet.
 impl AsHandle for NamedPipe {
     fn as_handle(&self) -> BorrowedHandle<'_> {
         self.handle.as_handle()
@@ -459,6 +462,7 @@ impl From<OwnedHandle> for NamedPipe {
                 registered: None,
                 operations: NOTICE,
                 is_noticed: false,
+                notice: None,
                 is_connected: false,
                 connecting: Connecting::No,
                 connect_error: None,
@@ -525,6 +529,8 @@ struct State {
     operations: u64,
     /// A notice is on its way.
     is_noticed: bool,
+    /// The memory of the last notice, for the next: by level there is one for each `select`.
+    notice: Option<Box<Operation>>,
     is_connected: bool,
     connecting: Connecting,
     connect_error: Option<io::Error>,
@@ -592,6 +598,7 @@ impl Owner for Pipe {
         let readiness = match (&state.connecting, &state.reading, &state.writing) {
             _ if operation.id == NOTICE => {
                 state.is_noticed = false;
+                state.notice = Some(operation);
                 state.readiness()
             }
             (Connecting::Air { id, .. }, ..) if *id == operation.id => {
@@ -721,10 +728,16 @@ impl State {
                 Ok(())
             }
             Err((operation, error)) => {
-                self.writing = Writing::Rest(Some(operation));
+                self.end_write(operation);
                 Err(error)
             }
         }
+    }
+
+    /// What a large write took is not kept for as long as the pipe lives.
+    fn end_write(&mut self, operation: Box<Operation>) {
+        let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
+        self.writing = Writing::Rest(is_kept.then_some(operation));
     }
 
     fn submit(
@@ -820,9 +833,7 @@ impl State {
                 Err(error) => Err(error),
             },
             Ok(false) => {
-                // What a large write took is not kept for as long as the pipe lives.
-                let is_kept = operation.buffer.capacity() <= QUOTA_BYTES as usize;
-                self.writing = Writing::Rest(is_kept.then_some(operation));
+                self.end_write(operation);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -954,11 +965,13 @@ impl State {
     fn readiness(&self) -> Readiness {
         let is_readable = matches!(self.reading, Reading::Ready { .. } | Reading::Failed(_));
         let is_at_end = matches!(&self.reading, Reading::Failed(error) if is_end(error));
+        let has_failed = matches!(self.writing, Writing::Failed(_));
         let is_writable = self.connect_error.is_some()
             || self.is_connected && !matches!(self.writing, Writing::Air { .. });
         Readiness::READABLE.when(is_readable)
             | Readiness::READ_CLOSED.when(is_at_end)
             | Readiness::WRITABLE.when(is_writable)
+            | Readiness::WRITE_CLOSED.when(has_failed)
     }
 
     /// Sees to it that the next `select` reports what is ready already.
@@ -969,7 +982,8 @@ impl State {
         if self.is_noticed || self.readiness().is_empty() {
             return Ok(());
         }
-        let notice = Operation::new(NOTICE, Vec::new());
+        let notice = self.notice.take();
+        let notice = notice.unwrap_or_else(|| Operation::new(NOTICE, Vec::new()));
         notice.post(Arc::clone(pipe) as Arc<dyn Owner>, selector.port())?;
         self.is_noticed = true;
         Ok(())
@@ -1094,7 +1108,8 @@ mod tests {
             .open(&name)
             .unwrap();
         let mut foreign = Box::new(OVERLAPPED::default());
-        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over.
+        // SAFETY: the bytes are static, and the OVERLAPPED is dropped when the write is over and
+        // its packet taken.
         let is_written = unsafe {
             WriteFile(
                 server.as_raw_handle(),
@@ -1134,6 +1149,10 @@ mod tests {
         let both = Interest::READABLE | Interest::WRITABLE;
         registry.register(&mut server, Token(1), both).unwrap();
         let _ = server.connect();
+        // Nor if there is nobody to write to.
+        let refused = server.write(&vec![7; 1_000_000]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        assert!(matches!(server.pipe.lock().writing, Writing::Rest(None)));
         let mut client = OpenOptions::new().read(true).open(&name).unwrap();
         for (len, is_kept) in [(100, true), (1_000_000, false), (1, true)] {
             let bytes = vec![7; len];

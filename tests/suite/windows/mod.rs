@@ -1,5 +1,6 @@
 //! What only Windows has.
 
+mod costs;
 mod named_pipe;
 mod poison;
 mod source_socket;

@@ -49,7 +49,7 @@ fn pair_of(rig: &mut Rig, options: &NamedPipeOptions) -> (NamedPipe, NamedPipe, 
     (server, client, name)
 }
 
-fn pair(rig: &mut Rig) -> (NamedPipe, NamedPipe) {
+pub(super) fn pair(rig: &mut Rig) -> (NamedPipe, NamedPipe) {
     let (server, client, _) = pair_of(rig, &NamedPipeOptions::new());
     (server, client)
 }
@@ -562,6 +562,26 @@ fn the_end_of_the_stream_is_ready_by_level_and_after_reregister() {
     server.disconnect().unwrap();
     rig.poll_once(QUIET); // what was on its way
     assert_eq!(rig.poll_once(QUIET), []);
+}
+
+/// As long as no write has returned the error.
+#[test]
+fn a_write_that_failed_is_told_by_level_and_after_reregister() {
+    let mut rig = Rig::new();
+    let (mut server, client) = pair(&mut rig);
+    server.write_all(&[7; 1_000_000]).unwrap();
+    drop(client);
+    rig.expect(A, WRITABLE | WRITE_CLOSED);
+    rig.reregister(&mut server, A, Interest::WRITABLE);
+    rig.expect(A, WRITABLE | WRITE_CLOSED);
+    rig.reregister(&mut server, A, Interest::WRITABLE.level());
+    for _ in 0..3 {
+        assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE | WRITE_CLOSED)]);
+    }
+    assert!(server.write(b"x").is_err());
+    // There is nothing more to tell, except that it would fail again.
+    rig.poll_once(DEADLINE); // what was on its way
+    assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE)]);
 }
 
 #[test]

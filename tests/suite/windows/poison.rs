@@ -1,4 +1,4 @@
-//! An allocator that finds out who writes to memory that was freed.
+//! An allocator that finds out who writes to memory that was freed, and counts.
 //!
 //! The kernel writes the answers of requests and operations long after the calls that asked. If one
 //! of them were freed too early, nothing would be seen but a stranger's bytes changing now and
@@ -12,7 +12,10 @@ use std::cell::UnsafeCell;
 use std::hint;
 use std::process;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use windows_sys::Win32::System::Threading::GetCurrentThreadId;
 
 /// Blocks that are kept.
 const KEPT: usize = 8192;
@@ -62,6 +65,9 @@ impl Poisoning {
 // SAFETY: every block comes from the system's allocator and goes back there once, with its layout.
 unsafe impl GlobalAlloc for Poisoning {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTED_THREAD.load(Ordering::Relaxed) == this_thread() {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
@@ -89,4 +95,24 @@ unsafe impl GlobalAlloc for Poisoning {
         // SAFETY: the block came with this layout, and was kept from going back.
         unsafe { System.dealloc(oldest, layout) };
     }
+}
+
+/// Whose allocations are counted. Not a thread local for each, which would itself allocate here.
+static COUNTED_THREAD: AtomicU32 = AtomicU32::new(0);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// How often this thread allocates while `body` runs.
+pub(crate) fn allocations(body: impl FnOnce()) -> usize {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock();
+    ALLOCATIONS.store(0, Ordering::Relaxed);
+    COUNTED_THREAD.store(this_thread(), Ordering::Relaxed);
+    body();
+    COUNTED_THREAD.store(0, Ordering::Relaxed); // nobody
+    ALLOCATIONS.load(Ordering::Relaxed)
+}
+
+fn this_thread() -> u32 {
+    // SAFETY: takes nothing.
+    unsafe { GetCurrentThreadId() }
 }

@@ -21,9 +21,10 @@
 //! for the ends of those that rest. None of this can make a `select` fail: an error becomes an
 //! event of the source that it concerns.
 //!
-//! Locks: one socket, then either the agenda, or the map of sockets (in which it is not yet) and
-//! the list of devices. The kernel calls of a socket are made under its lock, so that a request
-//! cannot land before it is known to fly.
+//! Locks: one socket, then either the agenda or the map of sockets (in which it is not yet); or one
+//! owner of operations, then either the port's addresses or the list of orphans. With any of these
+//! the list of devices, which comes last. The kernel calls of a socket or an owner are made under
+//! its lock, so that what was begun cannot land before it is known to fly.
 //!
 //! Beware: other packets than the sockets' arrive in the port. Each kind has its key, and keys are
 //! addresses in this library, so that they are nobody else's. A packet under a foreign key was

@@ -18,6 +18,8 @@
 //! other code, by a raw handle or a duplicate, or a child that was given one. An overlapped
 //! operation of theirs leaves a packet here too, with a pointer to their memory, or to something in
 //! another process. So a packet's pointer is followed only if the port owes an operation there.
+//! Even so, memory that is freed while its packet is in the port could become an operation of ours,
+//! and the packet be taken for that one's. So whoever uses the handle is asked to keep it.
 //!
 //! Source: Synchronous and Asynchronous I/O,
 //! <https://learn.microsoft.com/windows/win32/fileio/synchronous-and-asynchronous-i-o>; a packet is
@@ -164,9 +166,10 @@ impl Operation {
             return None;
         }
         // SAFETY: at this address is an operation that `submit` or `post` gave up and nobody has
-        // taken back, so nothing else of this process can be there; another process would have to
-        // have something at the very same address. And the kernel is done with an operation when
-        // its packet can be taken.
+        // taken back, so nothing else of this process is there, nor was since the packet was sent:
+        // whoever else begins operations keeps their memory until then, as the pipe's `AsHandle`
+        // asks. Another process would have to have something at the very same address. And the
+        // kernel is done with an operation when its packet can be taken.
         let mut operation = unsafe { Box::from_raw(operation) };
         let owner = operation.owner.take().expect("set when it was given up");
         Some((owner, operation))
