@@ -17,7 +17,7 @@ mod targets;
 mod toolchain;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,6 +46,12 @@ enum Task {
     },
     /// Run the whole suite on each backend that serves on this system
     Backends,
+    /// Run the suites and the examples as Windows programs, under Wine 8.0
+    Wine {
+        /// Under Wine 10, with the stress tests at length
+        #[arg(long)]
+        ten: bool,
+    },
     /// Type-check the library and its tests for other systems
     CheckTargets {
         /// Only those of every change
@@ -115,14 +121,9 @@ fn main() -> ExitCode {
     let root = root();
     match Cli::parse().task {
         Task::Ci(ci) => run_ci(root, &ci),
-        Task::Step { names } => match find_all(&names) {
-            Ok(steps) => runner::run(&root, &steps, Budget::PerStep),
-            Err(unknown) => usage(&unknown),
-        },
-        Task::Backends => match find_all(&steps::BACKENDS) {
-            Ok(steps) => runner::run(&root, &steps, Budget::PerStep),
-            Err(unknown) => usage(&unknown),
-        },
+        Task::Step { names } => run_steps(&root, &names),
+        Task::Backends => run_steps(&root, &steps::BACKENDS),
+        Task::Wine { ten } => run_steps(&root, &[if ten { "wine10" } else { "wine" }]),
         Task::CheckTargets { quick, targets } => check_targets(root, quick, &targets),
         Task::Compat {
             quick,
@@ -177,6 +178,13 @@ fn run_ci(root: PathBuf, ci: &Ci) -> ExitCode {
         Budget::Change
     };
     runner::run(&root, &chosen, budget)
+}
+
+fn run_steps(root: &Path, names: &[impl AsRef<str>]) -> ExitCode {
+    match find_all(names) {
+        Ok(steps) => runner::run(root, &steps, Budget::PerStep),
+        Err(unknown) => usage(&unknown),
+    }
 }
 
 fn check_targets(root: PathBuf, quick: bool, triples: &[String]) -> ExitCode {
