@@ -258,7 +258,7 @@ pub(crate) const BACKENDS: [&str; 2] = ["test", "poll"];
 
 /// The steps that run suites and leave what they have shown for PLATFORMS.md, in the order of its
 /// table.
-pub(crate) const RECORDED: [&str; 14] = [
+pub(crate) const RECORDED: [&str; 15] = [
     "release",
     "poll",
     "musl",
@@ -272,6 +272,7 @@ pub(crate) const RECORDED: [&str; 14] = [
     "tsan",
     "miri",
     "wine",
+    "wine10",
     "wasi",
 ];
 
