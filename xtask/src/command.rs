@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Output, Stdio};
@@ -12,6 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::{self, Tally};
 use crate::step::{Note, Stop};
 
 /// A command to be run inside a step.
@@ -88,7 +88,15 @@ impl Command {
     /// is a failure: a filter that has lost its tests must not pass for ever.
     pub(crate) fn run_tests(self) -> Result<Note, Stop> {
         let words = self.words();
-        let tally = Tally::of(&self.watch()?);
+        let output = self.watch_all()?;
+        let log = String::from_utf8_lossy(&output.stdout);
+        let tally = Tally::of(&log);
+        if !output.status.success() {
+            let (status, failures) = (output.status, harness::failures(&log));
+            return Err(Stop::failed(format!(
+                "`{words}` ended with {status}\n{failures}"
+            )));
+        }
         if tally.passed == 0 {
             return Err(Stop::failed(format!("`{words}` ran no test")));
         }
@@ -243,44 +251,6 @@ enum Sink {
     Silent,
 }
 
-/// The sum of the closing lines of Rust's test harness.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    passed: u32,
-    ignored: u32,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tests passed, {} ignored", self.passed, self.ignored)
-    }
-}
-
-impl Tally {
-    /// Reads lines like `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered
-    /// out; …`.
-    pub(crate) fn of(log: &str) -> Tally {
-        let mut tally = Tally::default();
-        for line in log
-            .lines()
-            .filter(|line| line.trim_start().starts_with("test result: "))
-        {
-            let count = |what: &str| -> u32 {
-                let before = line.split(what).next().unwrap_or_default();
-                before
-                    .trim_end()
-                    .rsplit(' ')
-                    .next()
-                    .and_then(|n| n.parse().ok())
-                    .unwrap_or(0)
-            };
-            tally.passed += count("passed;");
-            tally.ignored += count("ignored;");
-        }
-        tally
-    }
-}
-
 #[cfg(unix)]
 fn own_group(command: &mut process::Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -326,18 +296,17 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_counted_over_all_binaries_and_none_is_a_failure() {
-        let log = "x\ntest result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out\n\
-                   test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(
-            Tally::of(log),
-            Tally {
-                passed: 15,
-                ignored: 1
-            }
-        );
+    fn that_no_test_ran_is_a_failure() {
         let none = here("true", Duration::from_secs(30)).run_tests();
         assert!(matches!(none, Err(Stop::Failed(why)) if why.contains("no test")));
+    }
+
+    #[test]
+    fn a_failure_brings_what_the_failed_tests_printed() {
+        let words = "printf 'failures:\\n---- b stdout ----\\nwhy\\n'; exit 101";
+        let failed = here("sh", Duration::from_secs(30)).args(["-c", words]);
+        let failed = failed.run_tests();
+        assert!(matches!(failed, Err(Stop::Failed(why)) if why.ends_with("b stdout ----\nwhy")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod changelog;
 mod command;
 mod compat;
 mod cpio;
+mod harness;
 mod platforms;
 mod results;
 mod runner;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::command::Command;
+use crate::harness;
 use crate::step::{Context, Note, Stop};
 
 /// Where a step runs the suites.
@@ -58,7 +59,8 @@ impl Place<'_> {
         if !output.status.success() {
             let status = output.status;
             return Err(Stop::failed(format!(
-                "`{words}` ended with {status}: {note}"
+                "`{words}` ended with {status}: {note}\n{}",
+                harness::failures(&log)
             )));
         }
         Ok(note)
@@ -101,7 +103,7 @@ impl Place<'_> {
     fn read(&self, log: &str, listed: &str) -> Tests {
         let mut tests = Tests::default();
         let mut seen = std::collections::BTreeSet::new();
-        for (name, outcome) in log.lines().filter_map(outcome) {
+        for (name, outcome) in log.lines().filter_map(harness::outcome) {
             seen.insert(name);
             let is_emulated = |(part, _): &(&str, &str)| name.contains(part);
             let column = EMULATED.iter().position(is_emulated).map_or(0, |at| at + 1);
@@ -126,16 +128,6 @@ impl Place<'_> {
         }
         tests
     }
-}
-
-/// Reads `test a::b ... ok`. On a console, other words may stand before it on the line.
-fn outcome(line: &str) -> Option<(&str, &str)> {
-    let (_, line) = line.split_once("test ")?;
-    let (name, outcome) = line.trim_end().split_once(" ... ")?;
-    let name = name.strip_suffix(" - should panic").unwrap_or(name);
-    let is_outcome =
-        matches!(outcome, "ok" | "FAILED" | "ignored") || outcome.starts_with("ignored, ");
-    (is_outcome && !name.contains(' ')).then_some((name, outcome))
 }
 
 /// Keeps that the test programs were linked for a target.

@@ -72,7 +72,10 @@ fn run_one(root: &Path, step: &Step, left: Duration) -> Outcome {
         Err(Stop::Missing(what)) => Outcome::Missing(what),
     };
     match &outcome {
-        Outcome::Failed(why) => eprintln!("!!! {} FAILED: {why}", step.name),
+        Outcome::Failed(why) => {
+            let why = why.lines().next().unwrap_or_default();
+            eprintln!("!!! {} FAILED: {why}", step.name);
+        }
         Outcome::Missing(what) => eprintln!("!!! {} DID NOT RUN: {what}", step.name),
         Outcome::Passed(_) | Outcome::NotHere => {}
     }
@@ -93,9 +96,15 @@ fn summarize(rows: &[(&Step, Outcome, Duration)], total: Duration) -> ExitCode {
             Seconds(*time).to_string(),
             outcome.word()
         );
-        match outcome.remark() {
+        match outcome.remark().and_then(|remark| remark.lines().next()) {
             Some(remark) => println!("{line}: {remark}"),
             None => println!("{line}"),
+        }
+    }
+    // What does not fit in a line comes last: of a long log, people often have only the end.
+    for (step, outcome, _) in rows {
+        if let Some((_, details)) = outcome.remark().and_then(|remark| remark.split_once('\n')) {
+            println!("\n=== {}\n{details}\n", step.name);
         }
     }
     let count =

@@ -141,6 +141,6 @@ pub(crate) fn each<T>(
     if failures.is_empty() {
         Ok(notes.join("; "))
     } else {
-        Err(Stop::Failed(failures.join("; ")))
+        Err(Stop::Failed(failures.join("\n")))
     }
 }
