@@ -91,8 +91,9 @@ impl Poll {
     /// follow with the next call. `None` waits for ever; `Some(Duration::ZERO)` asks and returns at
     /// once. When the timeout has passed, the answer is `Ok` and `events` is empty.
     ///
-    /// `poll` may, rarely, return early without events. Events may be spurious: try the operation
-    /// and expect [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Events may be spurious: try the operation and expect
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock). And a `poll` that began when there was no waker
+    /// may, rarely, return early without events: if one was made, woken and dropped meanwhile.
     ///
     /// # Errors
     ///
@@ -123,8 +124,8 @@ impl Poll {
     /// returns at once.
     ///
     /// A loop that calls again after [`Interrupted`](io::ErrorKind::Interrupted), or after events
-    /// that did not concern it, need not work out how much time is left. And unlike `poll` it never
-    /// returns early without events: `Ok` and no events means that the deadline has come.
+    /// that did not concern it, need not work out how much time is left. `Ok` and no events always
+    /// means that the deadline has come.
     ///
     /// # Errors
     ///
@@ -264,9 +265,6 @@ pub(crate) struct Reactor<B: Backend> {
     spin_nanos: u64,
     /// With room for one event, wakes and I/O take turns: whose turn it is.
     is_turn_of_wakes: bool,
-    /// A wake was delivered before its knock came: that one will rouse a later `select` for
-    /// nothing.
-    is_knock_due: bool,
 }
 
 impl<B: Backend> Drop for Reactor<B> {
@@ -282,7 +280,6 @@ impl<B: Backend> Reactor<B> {
             buffer: B::Buffer::default(),
             spin_nanos: 0,
             is_turn_of_wakes: false,
-            is_knock_due: false,
         }
     }
 
@@ -307,7 +304,9 @@ impl<B: Backend> Reactor<B> {
         }
         // A sleep is announced, if there is one and there may be somebody to end it.
         let is_announced = approach.is_attended() && timeout != Some(Duration::ZERO);
-        if is_announced && (self.is_knock_due || !wakes.announce_sleep_at(approach)) {
+        // One with a timeout takes the long way to read the clock: a wake that was delivered before
+        // its knock came will have it roused for nothing.
+        if is_announced && (timeout.is_some() || !wakes.announce_sleep_at(approach)) {
             return self.poll_in_rounds(events, timeout);
         }
         let room = events.room(usize::MAX);
@@ -337,15 +336,15 @@ impl<B: Backend> Reactor<B> {
         if self.spin_nanos > 0 {
             return self.spin(events, timeout);
         }
-        let time = TimeLeft::new(timeout, self.is_knock_due);
-        match self.round(events, timeout) {
+        let mut time = TimeLeft::new(timeout);
+        match self.round(events, &mut time) {
             Ok(Outcome::Done) => Ok(()),
             outcome => self.go_on(events, time, outcome),
         }
     }
 
-    /// The `select` of a common case has failed or was knocked, or there are wakes to deliver. A
-    /// knock was not expected, so the clock was not read.
+    /// The `select` of a common case has failed or was knocked, or there are wakes to deliver. The
+    /// clock was not read: the sleep had no timeout, or there was nobody to end it when it began.
     fn after_select(
         &mut self,
         events: &mut Events,
@@ -353,11 +352,7 @@ impl<B: Backend> Reactor<B> {
         result: io::Result<Knocked>,
     ) -> io::Result<()> {
         let outcome = self.conclude(events, timeout != Some(Duration::ZERO), result);
-        let time_is_unknown = TimeLeft {
-            left: timeout,
-            since: None,
-        };
-        self.go_on(events, time_is_unknown, outcome)
+        self.go_on(events, TimeLeft::new(timeout), outcome)
     }
 
     /// Goes on after a round that was roused for nothing, as long as there is time.
@@ -378,14 +373,15 @@ impl<B: Backend> Reactor<B> {
                 Err(error) if events.is_empty() => return Err(error),
                 _ => return Ok(()),
             }
-            outcome = self.another_round(events, time.left);
+            outcome = self.another_round(events, &mut time);
         }
     }
 
     /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
     #[cold]
     fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let time = TimeLeft::new(timeout, true);
+        let mut time = TimeLeft::new(timeout);
+        time.begins_now();
         let start = Instant::now();
         let spin = Duration::from_nanos(self.spin_nanos);
         let budget = time.left.map_or(spin, |left| left.min(spin));
@@ -394,7 +390,8 @@ impl<B: Backend> Reactor<B> {
             if self.hub.wakes.approach().is_attended() {
                 self.hub.wakes.end_sleep_if_unwoken();
             }
-            let outcome = self.another_round(events, Some(Duration::ZERO));
+            let mut none = TimeLeft::new(Some(Duration::ZERO));
+            let outcome = self.another_round(events, &mut none);
             if outcome.is_err() || !events.is_empty() {
                 return self.go_on(events, time, outcome);
             }
@@ -405,14 +402,15 @@ impl<B: Backend> Reactor<B> {
         }
     }
 
-    /// One `select` and what was woken meanwhile. Sleeps at most `timeout`, and not at all if a
-    /// wake is pending.
+    /// One `select` and what was woken meanwhile. Sleeps no longer than there is time, and not at
+    /// all if a wake is pending.
     #[inline(always)]
-    fn round(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<Outcome> {
-        let is_blocking = timeout != Some(Duration::ZERO);
+    fn round(&mut self, events: &mut Events, time: &mut TimeLeft) -> io::Result<Outcome> {
+        let is_blocking = time.left != Some(Duration::ZERO);
         let sleeps = is_blocking && self.hub.wakes.announce_sleep();
         let (places, timeout) = if sleeps {
-            (usize::MAX, timeout)
+            time.begins_now();
+            (usize::MAX, time.left)
         } else {
             (self.places_for_io(events.capacity()), Some(Duration::ZERO))
         };
@@ -432,12 +430,8 @@ impl<B: Backend> Reactor<B> {
 
     /// For callers that are rare, and should not have a copy of all that is inlined into a round.
     #[inline(never)]
-    fn another_round(
-        &mut self,
-        events: &mut Events,
-        timeout: Option<Duration>,
-    ) -> io::Result<Outcome> {
-        self.round(events, timeout)
+    fn another_round(&mut self, events: &mut Events, time: &mut TimeLeft) -> io::Result<Outcome> {
+        self.round(events, time)
     }
 
     /// Delivers what was woken during a `select`, and judges how it ended.
@@ -448,15 +442,10 @@ impl<B: Backend> Reactor<B> {
         slept: bool,
         result: io::Result<Knocked>,
     ) -> io::Result<Outcome> {
-        let was_heard = matches!(result, Ok(Knocked::Yes));
-        self.is_knock_due &= !was_heard;
-        if self.hub.wakes.must_take(slept) {
-            let taken = self.hub.wakes.take(&mut events.room(usize::MAX));
-            self.is_knock_due |= taken.are_knocked_for & !was_heard;
-            if taken.must_knock {
-                // Remembered for the next wake if it fails; the events must not be lost for it.
-                let _ = self.hub.knock();
-            }
+        let wakes = &self.hub.wakes;
+        if wakes.must_take(slept) && wakes.take(&mut events.room(usize::MAX)) {
+            // Remembered for the next wake if it fails; the events must not be lost for it.
+            let _ = self.hub.knock();
         }
         match result? {
             // The wake behind the knock was delivered before, or its waker is gone.
@@ -496,23 +485,26 @@ enum Outcome {
 struct TimeLeft {
     left: Option<Duration>,
     /// When `left` was right. The clock, which costs a fifth of an empty poll, is read only where
-    /// it is likely to be needed.
+    /// it may be needed.
     since: Option<Instant>,
 }
 
 impl TimeLeft {
     #[inline]
-    fn new(timeout: Option<Duration>, is_likely_needed: bool) -> TimeLeft {
-        let is_finite = timeout.is_some_and(|timeout| !timeout.is_zero());
+    fn new(timeout: Option<Duration>) -> TimeLeft {
         TimeLeft {
             left: timeout,
-            since: (is_finite & is_likely_needed).then(Instant::now),
+            since: None,
         }
     }
 
-    /// Reads the clock, if it was not read, at a moment when nothing of the time has passed.
+    /// Reads the clock, if there is an end and it was not read, when nothing of the time has
+    /// passed.
+    #[inline]
     fn begins_now(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+        if self.left.is_some() && self.since.is_none() {
+            self.since = Some(Instant::now());
+        }
     }
 
     /// Counts the time that has passed; false if none is left, or if that is unknown, so that a

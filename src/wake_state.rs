@@ -106,16 +106,6 @@ impl Approach {
     }
 }
 
-/// What [`WakeState::take`] has found.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Wakes are left and the poller's descriptor was given out: the caller must knock to keep it
-    /// readable.
-    pub(crate) must_knock: bool,
-    /// The wakes were, or are about to be, accompanied by a knock.
-    pub(crate) are_knocked_for: bool,
-}
-
 /// Wakers beyond those that fit into the word.
 #[derive(Debug)]
 struct Chunk {
@@ -346,9 +336,10 @@ impl WakeState {
     }
 
     /// Notes that the poller is awake and makes events of the pending wakes as far as there is
-    /// room. The others stay pending.
+    /// room. The others stay pending. True if the caller must knock: if some are left and the
+    /// poller's descriptor was given out, which is kept readable so.
     #[inline]
-    pub(crate) fn take(&self, room: &mut Room<'_>) -> Taken {
+    pub(crate) fn take(&self, room: &mut Room<'_>) -> bool {
         let pending = self.word.load(Ordering::Relaxed) & WAKES;
         let taken = if pending == 0 {
             0
@@ -358,14 +349,10 @@ impl WakeState {
         let old = self
             .word
             .fetch_and(!(taken | ASLEEP | RETRY), Ordering::AcqRel);
-        if old & WAKES == 0 {
-            Taken::default()
-        } else {
-            self.deliver(taken, old, room)
-        }
+        old & WAKES != 0 && self.deliver(taken, old, room)
     }
 
-    fn deliver(&self, taken: usize, old: usize, room: &mut Room<'_>) -> Taken {
+    fn deliver(&self, taken: usize, old: usize, room: &mut Room<'_>) -> bool {
         // Pairs with the fence in `wake_word`.
         fence(Ordering::SeqCst);
         self.slots.deliver(taken & !OVERFLOW, room);
@@ -374,10 +361,7 @@ impl WakeState {
             self.word.fetch_or(OVERFLOW, Ordering::AcqRel);
             are_left = true;
         }
-        Taken {
-            must_knock: are_left && old & HANDED != 0,
-            are_knocked_for: old & (ASLEEP | HANDED) != 0,
-        }
+        are_left && old & HANDED != 0
     }
 
     /// Takes from the chunks what fits; true if something is left.
@@ -477,7 +461,7 @@ mod tests {
 
     fn take(wakes: &WakeState, slept: bool, room: usize) -> (Vec<usize>, bool) {
         let mut events = Events::with_capacity(room);
-        let knock = wakes.must_take(slept) && wakes.take(&mut events.room(usize::MAX)).must_knock;
+        let knock = wakes.must_take(slept) && wakes.take(&mut events.room(usize::MAX));
         (events.iter().map(|event| event.token().0).collect(), knock)
     }
 
@@ -684,7 +668,7 @@ mod loom_tests {
         fn take(&self, slept: bool, capacity: usize, seen: &mut [usize]) {
             let mut events = Events::with_capacity(capacity);
             let is_owed = self.wakes.must_take(slept);
-            if is_owed && self.wakes.take(&mut events.room(usize::MAX)).must_knock {
+            if is_owed && self.wakes.take(&mut events.room(usize::MAX)) {
                 self.kernel.knock();
             }
             for event in &events {
