@@ -12,7 +12,7 @@ const CEILINGS: &[(&str, u32)] = &[
     ("poll-ready", 90),
     ("poll-ready-attended", 129),
     ("wake", 33),
-    ("wake-and-poll", 470),
+    ("wake-and-poll", 447),
     ("register", 84),
 ];
 
