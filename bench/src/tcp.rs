@@ -10,6 +10,8 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use crate::connections::Idle;
 use crate::engine::{Engine, Raw};
 use crate::machine;
@@ -197,7 +199,11 @@ impl Client {
 
     fn send(&mut self, at: usize, load: &Load) -> io::Result<()> {
         if load.is_churn {
-            self.connections[at] = Some(self.connect(at)?);
+            let stream = self.connect(at)?;
+            // When this end is closed, it resets what is left of the other: else the kernel would
+            // remember each connection for a minute, and every turn would find more of them.
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+            self.connections[at] = Some(stream);
         }
         self.answered[at] = 0;
         let mut connection = self.connections[at].as_ref().expect("it is connected");
