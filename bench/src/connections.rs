@@ -72,7 +72,7 @@ pub fn run(connections: &Connections) -> io::Result<()> {
     ));
     report.line("|---:|---:|---:|---:|---:|---:|---:|");
 
-    let mut servers = vec![Server::start(connections.who, false)?];
+    let mut servers = vec![Server::start(connections.who, false, Duration::ZERO)?];
     let active = (0..connections.active)
         .map(|_| connect(0, servers[0].address))
         .collect::<io::Result<Vec<_>>>()?;
@@ -91,7 +91,7 @@ pub fn run(connections: &Connections) -> io::Result<()> {
         while held < stop {
             let room = servers.len() * each - held;
             if room == 0 {
-                let server = Server::start(connections.who, false)?;
+                let server = Server::start(connections.who, false, Duration::ZERO)?;
                 resident += server.used().resident;
                 servers.push(server);
                 continue;

@@ -2,6 +2,10 @@
 //! has used.
 
 use std::fs;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 /// The processors of servers and of the load; the same one where there is only one.
@@ -14,6 +18,47 @@ pub fn stay_on(processor: usize) {
     unsafe { libc::CPU_SET(processor, &mut set) };
     // Refused where there is no such processor: then there is no choice either.
     unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
+}
+
+/// Lets this thread go to any processor again.
+pub fn stay_anywhere() {
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for processor in 0..libc::CPU_SETSIZE as usize {
+        unsafe { libc::CPU_SET(processor, &mut set) };
+    }
+    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
+}
+
+/// Keeps the processors of servers and of the load from sleeping while it lives: on each a thread
+/// spins whenever nothing else wants to run. In a virtual machine it takes longer to wake a
+/// processor than to answer a message, and a different time at each try.
+pub struct Awake(Arc<AtomicBool>);
+
+impl Awake {
+    pub fn new() -> Awake {
+        let is_over = Arc::<AtomicBool>::default();
+        for processor in [SERVER, LOAD] {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                stay_on(processor);
+                let priority: libc::sched_param = unsafe { std::mem::zeroed() };
+                // Whatever wakes up takes the processor from a thread of this class at once. Of
+                // another class it would be in the way.
+                let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &priority) };
+                while result == 0 && !is_over.load(Ordering::Relaxed) {
+                    // Not `spin_loop`: its instruction is one for which a hypervisor may step in.
+                    (0..1000).for_each(|turn| _ = black_box(turn));
+                }
+            });
+        }
+        Awake(is_over)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Ends this process with the one that started it, however that one ends.

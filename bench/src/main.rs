@@ -172,7 +172,9 @@ fn everything(whole: &Whole) -> io::Result<()> {
         "Servers over TCP",
         "One server in one process on one processor, the load on another. *Processor time* is what a \
          message costs the server's processor; *time* is how long the server and the load together \
-         take for one, with as many on their way as there are connections.",
+         take for one, with as many on their way as there are connections. In a ping-pong a thread of \
+         the lowest class keeps each processor from sleeping, because in a virtual machine waking \
+         one takes longer than all else, and a different time at each try.",
         &mut || tcp::run(&length),
     )?;
     chapter(

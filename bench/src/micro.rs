@@ -32,6 +32,7 @@ macro_rules! each {
 /// Polls, events and registration.
 pub fn core(rounds: &Rounds) -> io::Result<()> {
     machine::raise_descriptor_limit();
+    machine::stay_on(machine::SERVER);
     rounds.row("poll(0), 0 ready", each!(empty, false))?;
     rounds.row("poll(0), 0 ready, a waker exists", each!(empty, true))?;
     for count in [1, 16, 64, 128, CAPACITY] {
@@ -56,12 +57,16 @@ pub fn core(rounds: &Rounds) -> io::Result<()> {
 
 /// Wakes from other threads and from the poller's own.
 pub fn wakes(rounds: &Rounds) -> io::Result<()> {
+    machine::stay_on(machine::SERVER);
     rounds.row_per(
         BURST,
         "burst of 100 and a poll, per wake",
         each!(burst; libuv::burst(BURST)),
     )?;
+    machine::stay_anywhere(); // and so will the threads of the storm
     rounds.row_per(4 * STORM, "storm of 4 threads, per wake", each!(storm))?;
+    machine::stay_on(machine::SERVER);
+    let _awake = machine::Awake::new();
     rounds.row(
         "ping-pong of two threads",
         each!(ping_pong, Duration::ZERO; on_tokio::ping_pong()),
@@ -75,6 +80,7 @@ pub fn wakes(rounds: &Rounds) -> io::Result<()> {
 
 /// How late a timeout of 100 µs is.
 pub fn timeouts(rounds: &Rounds) -> io::Result<()> {
+    machine::stay_on(machine::SERVER);
     rounds.row(
         "100 µs, how late",
         each!(timeout, Duration::ZERO; on_tokio::timeout(ASKED); libuv::timeout(ASKED)),
@@ -214,6 +220,7 @@ fn ping_pong<E: Engine>(spin: Duration) -> io::Result<Contender<'static>> {
     };
     let is_over = Arc::clone(&peer.is_over);
     thread::spawn(move || {
+        machine::stay_on(machine::LOAD);
         while !is_over.load(Ordering::SeqCst) {
             other.wait(None);
             ours.wake();

@@ -17,6 +17,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::Notify;
 
 use crate::counts::Turns;
+use crate::machine;
 use crate::measure::Contender;
 use crate::server::BUFFER;
 
@@ -104,6 +105,7 @@ pub fn ping_pong() -> io::Result<Option<Contender<'static>>> {
     let (here, there) = (runtime()?, runtime()?);
     let (to_us, us_to_them) = (Arc::clone(&ours), Arc::clone(&theirs));
     std::thread::spawn(move || {
+        machine::stay_on(machine::LOAD);
         there.block_on(async {
             // Until nobody is left who could notify.
             while Arc::strong_count(&theirs) > 1 {

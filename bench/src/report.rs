@@ -141,7 +141,7 @@ pub struct Output {
 const MARKS: [&str; 2] = ["<!-- bench: begin -->\n", "<!-- bench: end -->\n"];
 
 /// The rows of the summary: chapter and beginning of the name.
-const SUMMARY: [(&str, &str); 17] = [
+const SUMMARY: [(&str, &str); 18] = [
     (
         "System calls per message",
         "10 ready at once, read until a short read",
@@ -162,6 +162,7 @@ const SUMMARY: [(&str, &str); 17] = [
     ("Wakes", "ping-pong"),
     ("Timeouts", "100 µs"),
     ("Servers over TCP", "ping-pong, 64 B: processor"),
+    ("Servers over TCP", "ping-pong, 64 B, Litio spins"),
     ("Servers over TCP", "echo, 64 connections, 64 B: processor"),
     (
         "Servers over TCP",

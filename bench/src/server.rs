@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -59,6 +60,9 @@ pub struct Serve {
     /// Close each connection after the first answer.
     #[arg(long, action = clap::ArgAction::Set)]
     once: bool,
+    /// Microseconds to ask again before sleeping, if the server knows how.
+    #[arg(long, default_value_t = 0)]
+    spin: u64,
 }
 
 pub const BUFFER: usize = 64 << 10;
@@ -74,10 +78,10 @@ pub fn run(serve: &Serve) -> io::Result<Infallible> {
     unsafe { libc::listen(listener.as_raw_fd(), 4096) };
     println!("{}", listener.local_addr()?.port());
     match serve.who {
-        Who::Raw => echo::<Raw>(listener, serve.once),
-        Who::Litio => echo::<OnLitio>(listener, serve.once),
-        Who::Mio => echo::<OnMio>(listener, serve.once),
-        Who::Polling => echo::<OnPolling>(listener, serve.once),
+        Who::Raw => echo::<Raw>(listener, serve),
+        Who::Litio => echo::<OnLitio>(listener, serve),
+        Who::Mio => echo::<OnMio>(listener, serve),
+        Who::Polling => echo::<OnPolling>(listener, serve),
         Who::Tokio => on_tokio::serve(listener, serve.once),
         #[cfg(libuv)]
         Who::Libuv => crate::libuv::serve(&listener, serve.once),
@@ -86,8 +90,9 @@ pub fn run(serve: &Serve) -> io::Result<Infallible> {
 
 const LISTENER: usize = usize::MAX - 1;
 
-fn echo<E: Engine>(listener: TcpListener, once: bool) -> io::Result<Infallible> {
+fn echo<E: Engine>(listener: TcpListener, serve: &Serve) -> io::Result<Infallible> {
     let mut engine = E::new()?;
+    engine.spin(Duration::from_micros(serve.spin));
     let mut listener = E::listener(listener);
     engine.listen(&mut listener, LISTENER)?;
     let mut streams: Vec<Option<E::Stream>> = Vec::new();
@@ -106,7 +111,7 @@ fn echo<E: Engine>(listener: TcpListener, once: bool) -> io::Result<Infallible> 
                     streams[token] = Some(stream);
                 }
             } else if let Some(stream) = &streams[token]
-                && answer(E::io(stream), &mut buffer, once).is_err()
+                && answer(E::io(stream), &mut buffer, serve.once).is_err()
             {
                 engine.close(streams[token].take().expect("it was there just now"));
                 free.push(token);
@@ -155,11 +160,12 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn start(who: Who, once: bool) -> io::Result<Server> {
-        let (name, processor, once) = (
+    pub fn start(who: Who, once: bool, spin: Duration) -> io::Result<Server> {
+        let (name, processor, once, spin) = (
             who.argument(),
             machine::SERVER.to_string(),
             once.to_string(),
+            spin.as_micros().to_string(),
         );
         let mut helper = Helper::start([
             "serve",
@@ -169,6 +175,8 @@ impl Server {
             &processor,
             "--once",
             &once,
+            "--spin",
+            &spin,
         ])?;
         let port = helper.number()? as u16;
         let address = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, port));

@@ -36,7 +36,7 @@ pub struct Length {
 pub fn run(length: &Length) -> io::Result<()> {
     let descriptors = machine::raise_descriptor_limit();
     machine::stay_on(machine::LOAD);
-    length.measure("ping-pong, 64 B", echo(1, 64, 0))?;
+    ping_pong(length)?;
     for connections in [64, 1024] {
         for (size, text) in [(64, "64 B"), (16 << 10, "16 KiB")] {
             length.measure(
@@ -51,8 +51,23 @@ pub fn run(length: &Length) -> io::Result<()> {
     length.measure(&name, echo(64, 64, idle))
 }
 
-/// What the load does.
+/// One message at a time, so that server and load sleep in turns.
+fn ping_pong(length: &Length) -> io::Result<()> {
+    let _awake = machine::Awake::new();
+    length.measure("ping-pong, 64 B", echo(1, 64, 0))?;
+    let spinning = Load {
+        who: &[Who::Raw, Who::Litio],
+        spin: Duration::from_micros(50),
+        ..echo(1, 64, 0)
+    };
+    length.measure("ping-pong, 64 B, Litio spins for 50 µs", spinning)
+}
+
+/// What the load does, and to whom.
 struct Load {
+    who: &'static [Who],
+    /// How long servers ask again before they sleep, if they know how.
+    spin: Duration,
     is_churn: bool,
     connections: usize,
     idle: usize,
@@ -61,6 +76,8 @@ struct Load {
 
 fn echo(connections: usize, size: usize, idle: usize) -> Load {
     Load {
+        who: Who::all(),
+        spin: Duration::ZERO,
         is_churn: false,
         connections,
         idle,
@@ -76,13 +93,14 @@ fn churn(connections: usize, size: usize) -> Load {
 }
 
 impl Length {
-    /// Measures one workload, if it is wanted: two rows, or three where there are idle connections.
+    /// Measures one workload, if it is wanted: two rows, three where there are idle connections,
+    /// and only time where a server spins, for then its processor is always busy.
     fn measure(&self, name: &str, load: Load) -> io::Result<()> {
         if !name.contains(&self.only) {
             return Ok(());
         }
         let mut clients = Vec::new();
-        for who in Who::all() {
+        for who in load.who {
             clients.push(Client::start(*who, &load)?);
         }
         let names = || clients.iter().map(|client| client.server.who.name());
@@ -100,7 +118,9 @@ impl Length {
             processor.push(at, cost.processor);
             wall.push(at, cost.wall);
         }
-        processor.keep();
+        if load.spin.is_zero() {
+            processor.keep();
+        }
         wall.keep();
         if load.idle > 0 {
             memory.keep();
@@ -129,7 +149,7 @@ struct Client {
 
 impl Client {
     fn start(who: Who, load: &Load) -> io::Result<Client> {
-        let server = Server::start(who, load.is_churn)?;
+        let server = Server::start(who, load.is_churn, load.spin)?;
         let mut client = Client {
             server,
             epoll: Raw::new()?,
