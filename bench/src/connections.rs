@@ -63,8 +63,14 @@ const OTHERS: usize = 200;
 /// Connects step by step, and after each step prints what the connections cost.
 pub fn run(connections: &Connections) -> io::Result<()> {
     machine::stay_on(machine::LOAD);
+    let _awake = machine::Awake::new();
     let mut report = Report::default();
     let (count, each) = report.limits(connections);
+    report.line(&format!(
+        "Asked for: {} connections, and {} MiB of memory to spare. The round trips are those of {} \
+         more connections to the first server, one after the other.\n",
+        connections.count, connections.spare, connections.active
+    ));
     report.line(&format!(
         "| connections to {} | kernel, both ends | server, user | connected a second \
          | round trip, median | p99 | p99.9 |",
@@ -84,10 +90,10 @@ pub fn run(connections: &Connections) -> io::Result<()> {
 
     let slab = meminfo("Slab:");
     let mut resident: u64 = servers[0].used().resident;
-    let (mut idle, mut held, mut connecting) = (Vec::<Idle>::new(), 0, Duration::ZERO);
+    let (mut idle, mut held) = (Vec::<Idle>::new(), 0);
     let stops = [10_000, 100_000, 300_000, 1_000_000, usize::MAX];
     for stop in stops.map(|stop| stop.min(count)) {
-        let start = Instant::now();
+        let (start, held_before) = (Instant::now(), held);
         while held < stop {
             let room = servers.len() * each - held;
             if room == 0 {
@@ -107,14 +113,14 @@ pub fn run(connections: &Connections) -> io::Result<()> {
                 break;
             }
         }
-        connecting += start.elapsed();
+        let seconds = start.elapsed().as_secs_f64();
         if held > 0 {
             let used: u64 = servers.iter().map(|server| server.used().resident).sum();
             report.line(&format!(
                 "| {held} | {} B | {} B | {:.0} | {} |",
                 meminfo("Slab:").saturating_sub(slab) / held as u64,
                 used.saturating_sub(resident) / held as u64,
-                held as f64 / connecting.as_secs_f64(),
+                (held - held_before) as f64 / seconds,
                 latencies(&round_trips(&active)?)
             ));
         }
