@@ -44,6 +44,9 @@ pub(crate) fn close_on_exec(new: &std::os::fd::OwnedFd) -> std::io::Result<()> {
 pub(crate) fn check<T: From<i8> + PartialOrd + TryInto<i32>>(result: T) -> std::io::Result<T> {
     if result >= T::from(0) {
         Ok(result)
+    } else if result == T::from(-1) {
+        // Not cold: a loop that drains its sources comes here once for each.
+        Err(std::io::Error::last_os_error())
     } else {
         Err(failure(result))
     }
@@ -53,8 +56,8 @@ pub(crate) fn check<T: From<i8> + PartialOrd + TryInto<i32>>(result: T) -> std::
 #[cold]
 fn failure<T: TryInto<i32>>(result: T) -> std::io::Error {
     match result.try_into().ok().and_then(i32::checked_neg) {
-        Some(number) if number > 1 => std::io::Error::from_raw_os_error(number),
-        _ => std::io::Error::last_os_error(),
+        Some(number) => std::io::Error::from_raw_os_error(number),
+        None => std::io::Error::last_os_error(),
     }
 }
 

@@ -122,7 +122,8 @@ pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usiz
 pub(super) fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Not `kind`, which looks through all errors there are.
+            Err(error) if error.raw_os_error() == Some(libc::EINTR) => {}
             result => return result,
         }
     }
