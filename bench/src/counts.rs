@@ -21,7 +21,7 @@ use clap::Args;
 use crate::engine::{Engine, OnLitio, OnMio, OnPolling, Raw, loopback};
 use crate::measure::Row;
 use crate::on_tokio;
-use crate::server::Who;
+use crate::server::{Who, accepted};
 
 /// A server and its clients in turns: the program that is counted.
 #[derive(Args, Clone)]
@@ -44,6 +44,9 @@ struct Shape {
     /// only `WouldBlock`.
     #[arg(long)]
     short_reads: bool,
+    /// Each message on a connection of its own, which the server accepts, registers and closes.
+    #[arg(long)]
+    churn: bool,
 }
 
 const SIZE: usize = 64;
@@ -58,6 +61,10 @@ pub trait Turns: Sized {
 /// Runs the program that is counted.
 pub fn echo(echo: &Echo) -> io::Result<()> {
     match echo.who {
+        Who::Raw if echo.shape.churn => churn::<Raw>(echo),
+        Who::Litio if echo.shape.churn => churn::<OnLitio>(echo),
+        Who::Mio if echo.shape.churn => churn::<OnMio>(echo),
+        Who::Polling if echo.shape.churn => churn::<OnPolling>(echo),
         Who::Raw => drive::<Readiness<Raw>>(echo),
         Who::Litio => drive::<Readiness<OnLitio>>(echo),
         Who::Mio => drive::<Readiness<OnMio>>(echo),
@@ -139,6 +146,68 @@ impl<E: Engine> Turns for Readiness<E> {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error),
                 }
+            }
+        }
+        Ok(answered)
+    }
+}
+
+fn churn<E: Engine>(echo: &Echo) -> io::Result<()> {
+    let listener = TcpListener::bind(loopback())?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let mut server = Doors::<E>::new(listener)?;
+    let mut message = [7; SIZE];
+    for _ in 0..echo.messages {
+        let client = TcpStream::connect(address)?; // two calls
+        let mut client = File::from(OwnedFd::from(client));
+        client.write_all(&message)?;
+        while server.serve_what_is_ready()? == 0 {}
+        client.read_exact(&mut message)?;
+    }
+    Ok(())
+}
+
+/// A server that answers one message and closes.
+struct Doors<E: Engine> {
+    engine: E,
+    listener: E::Listener,
+    stream: Option<E::Stream>,
+    buffer: Box<[u8; 4096]>,
+}
+
+impl<E: Engine> Doors<E> {
+    const LISTENER: usize = 0;
+    const STREAM: usize = 1;
+
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        let (engine, mut listener) = (E::new()?, E::listener(listener));
+        engine.listen(&mut listener, Self::LISTENER)?;
+        Ok(Doors {
+            engine,
+            listener,
+            stream: None,
+            buffer: Box::new([0; 4096]),
+        })
+    }
+
+    /// As that of [`Turns`], whose name callgrind looks for.
+    #[inline(never)]
+    fn serve_what_is_ready(&mut self) -> io::Result<usize> {
+        self.engine.wait(None);
+        let mut answered = 0;
+        for token in self.engine.ready() {
+            if token == Self::LISTENER {
+                while let Some(mut stream) = accepted(E::accept(&self.listener))? {
+                    self.engine.register(&mut stream, Self::STREAM)?;
+                    self.stream = Some(stream);
+                }
+            } else if let Some(stream) = self.stream.take() {
+                let read = E::io(&stream).read(&mut self.buffer[..])?;
+                let written = E::io(&stream).write(&self.buffer[..read])?;
+                assert_eq!(written, read, "a small message fits");
+                self.engine.close(stream);
+                answered += 1;
             }
         }
         Ok(answered)
@@ -229,6 +298,7 @@ impl Counter {
         ]);
         command.args(["--connections", &shape.connections.to_string()]);
         command.args(shape.short_reads.then_some("--short-reads"));
+        command.args(shape.churn.then_some("--churn"));
         let output = match command.output() {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             output => output?,
@@ -243,27 +313,43 @@ impl Counter {
     }
 }
 
-const SHAPES: [Shape; 4] = [
+const SHAPES: [Shape; 5] = [
     shape(1, false),
     shape(1, true),
     shape(10, false),
     shape(10, true),
+    Shape {
+        churn: true,
+        ..shape(1, true)
+    },
 ];
 
 const fn shape(connections: u32, short_reads: bool) -> Shape {
     Shape {
         connections,
         short_reads,
+        churn: false,
     }
 }
 
 impl Shape {
-    /// tokio and libuv always take a short read for the end of what there is.
+    /// tokio and libuv always take a short read for the end of what there is, and accept when they
+    /// see fit.
     fn fits(self, who: Who) -> bool {
-        self.short_reads || matches!(who, Who::Raw | Who::Litio | Who::Mio | Who::Polling)
+        self.short_reads && !self.churn
+            || matches!(who, Who::Raw | Who::Litio | Who::Mio | Who::Polling)
+    }
+
+    /// The client's own system calls: it writes and reads. In a churn it also makes a socket,
+    /// connects and closes.
+    fn calls_of_the_client(self) -> f64 {
+        if self.churn { 5.0 } else { 2.0 }
     }
 
     fn name(self) -> String {
+        if self.churn {
+            return "connect, request, close".into();
+        }
         let until = if self.short_reads {
             "a short read"
         } else {
@@ -275,7 +361,7 @@ impl Shape {
 
 /// The user instructions of a message; with link-time optimization too, if wanted.
 pub fn instructions(lto: bool) -> io::Result<()> {
-    let sum = |counts: &BTreeMap<String, f64>| counts.values().sum();
+    let sum = |_, counts: &BTreeMap<String, f64>| counts.values().sum();
     let program = std::env::current_exe()?;
     count(&CALLGRIND, &program, "", "instructions", sum)?;
     if lto {
@@ -304,8 +390,9 @@ fn built_with_lto(program: &Path) -> io::Result<PathBuf> {
 
 /// The system calls of a message.
 pub fn system_calls() -> io::Result<()> {
-    const CLIENT: f64 = 2.0; // its write and its read
-    let sum = |counts: &BTreeMap<String, f64>| counts.values().sum::<f64>() - CLIENT;
+    let sum = |shape: Shape, counts: &BTreeMap<String, f64>| {
+        counts.values().sum::<f64>() - shape.calls_of_the_client()
+    };
     count(&STRACE, &std::env::current_exe()?, "", "calls", sum)
 }
 
@@ -314,7 +401,7 @@ fn count(
     program: &Path,
     prefix: &str,
     unit: &str,
-    sum: fn(&BTreeMap<String, f64>) -> f64,
+    sum: fn(Shape, &BTreeMap<String, f64>) -> f64,
 ) -> io::Result<()> {
     for shape in SHAPES {
         let name = format!("{prefix}{}", shape.name());
@@ -322,7 +409,7 @@ fn count(
         let mut row = Row::new(&name, unit, who.iter().map(|who| who.name()));
         for (at, who) in who.into_iter().enumerate() {
             match counter.per_message(program, *who, shape)? {
-                Some(counts) => row.push(at, sum(&counts)),
+                Some(counts) => row.push(at, sum(shape, &counts)),
                 None => {
                     println!(
                         "**{} is not installed: no {unit} counted**",

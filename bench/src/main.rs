@@ -140,7 +140,8 @@ fn everything(whole: &Whole) -> io::Result<()> {
         "User instructions of a server per echoed message of 64 bytes, with the C library's, counted \
          by callgrind. One connection is ready when the server waits, or 10 are. Those that leave \
          the choice to the program read until `WouldBlock`, or take a short read for the end of what \
-         there is; tokio and libuv always do the latter.",
+         there is; tokio and libuv always do the latter. In the last row each message has a \
+         connection of its own, which the server accepts, registers and closes.",
         &mut || counts::instructions(!whole.quick),
     )?;
     chapter(

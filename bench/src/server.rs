@@ -121,7 +121,7 @@ fn echo<E: Engine>(listener: TcpListener, serve: &Serve) -> io::Result<Infallibl
 }
 
 /// A stream, or none if nobody waits to be accepted.
-fn accepted<S>(result: io::Result<S>) -> io::Result<Option<S>> {
+pub fn accepted<S>(result: io::Result<S>) -> io::Result<Option<S>> {
     match result {
         Ok(stream) => Ok(Some(stream)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::step::{Context, Note, Stop};
+use crate::step::{Context, Note, Stop, each};
 use crate::tools;
 
 const MESSAGES: u32 = 2000;
@@ -21,7 +21,7 @@ pub(crate) fn syscalls(context: &Context) -> Result<Note, Stop> {
         .env("CARGO_TARGET_DIR", &target)
         .run()?;
     let program = target.join("release/litio-bench");
-    let calls_of = |who: &str| -> Result<BTreeMap<String, u32>, Stop> {
+    let calls_of = |who: &str, flags: &[&str]| -> Result<BTreeMap<String, u32>, Stop> {
         let counts = target.join(format!("strace-{who}"));
         context
             .command("strace")
@@ -30,20 +30,30 @@ pub(crate) fn syscalls(context: &Context) -> Result<Note, Stop> {
             .arg(&program)
             .args(["echo", "--who", who])
             .args(["--messages", &MESSAGES.to_string()])
+            .args(flags.iter().copied())
             .run()?;
         let table = std::fs::read_to_string(&counts)
             .map_err(|error| Stop::failed(format!("{}: {error}", counts.display())))?;
         Ok(parse(&table))
     };
-    let (raw, litio) = (calls_of("raw")?, calls_of("litio")?);
-    if raw.is_empty() || raw != litio {
-        let difference = format!("raw epoll: {raw:?}; litio: {litio:?}");
-        return Err(Stop::failed(difference));
-    }
-    let total = raw.values().sum::<u32>();
-    Ok(format!(
-        "{total} calls for {MESSAGES} messages, as raw epoll"
-    ))
+    each(
+        [
+            ("on one connection", &[][..]),
+            ("on a connection each", &["--churn"]),
+        ],
+        |(name, _)| (*name).into(),
+        |(_, flags)| {
+            let (raw, litio) = (calls_of("raw", flags)?, calls_of("litio", flags)?);
+            if raw.is_empty() || raw != litio {
+                let difference = format!("raw epoll: {raw:?}; litio: {litio:?}");
+                return Err(Stop::failed(difference));
+            }
+            let total = raw.values().sum::<u32>();
+            Ok(format!(
+                "{total} calls for {MESSAGES} messages, as raw epoll"
+            ))
+        },
+    )
 }
 
 /// The calls of the loop and how often they were made, from the table that `strace -c` prints.
