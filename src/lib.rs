@@ -64,6 +64,10 @@ mod conformance;
 #[cfg(all(fuzzing, not(test)))]
 #[doc(hidden)]
 pub mod conformance;
+/// Likewise.
+#[cfg(all(fuzzing, unix, not(test)))]
+#[doc(hidden)]
+pub use sys::socket::any_address::read_as_addresses;
 mod counters;
 #[cfg(not(all(target_os = "wasi", target_env = "p1")))]
 mod datagram;

@@ -26,6 +26,8 @@ use std::os::fd::OwnedFd;
 use libc::c_int;
 
 mod address;
+#[cfg(all(fuzzing, unix))]
+pub(crate) mod any_address;
 pub(crate) mod plain_batch;
 pub(crate) mod plain_vectored;
 mod posix;

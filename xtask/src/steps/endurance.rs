@@ -10,7 +10,8 @@ pub(crate) const SOAK_MINUTES: u64 = 10;
 pub(crate) const FUZZ_SECONDS: u64 = 60;
 
 /// The targets in `fuzz/`, and the longest input worth trying.
-const TARGETS: [(&str, u32); 3] = [
+const TARGETS: [(&str, u32); 4] = [
+    ("addresses", 160),
     ("control_messages", 4096),
     ("events", 4096),
     ("model", 1024),
