@@ -126,7 +126,7 @@ pub(crate) const ALL: &[Step] = &[
     ),
     linux(
         "instructions",
-        "single calls cost no more instructions than they did, under callgrind",
+        "calls and messages cost no more instructions than they did, under callgrind",
         8,
         instructions::instructions,
     ),
