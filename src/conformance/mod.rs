@@ -197,6 +197,7 @@ macro_rules! conformance {
                 the_first_waker_made_while_the_poller_sleeps_is_heard
                 a_knock_that_nobody_expects_costs_no_wake_and_no_time
                 no_wake_is_lost_when_they_take_turns
+                no_wake_is_lost_when_they_take_turns_without_timeouts
                 a_storm_of_wakes_loses_none
                 no_wake_is_lost_while_sources_are_registered
             }

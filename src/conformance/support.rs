@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -53,11 +55,31 @@ pub(super) type Stream = std::os::unix::net::UnixStream;
 #[cfg(any(not(unix), miri))]
 pub(super) type Stream = TcpStream;
 
+/// Ends the program if it lives too long, for want of a timeout.
+#[derive(Debug)]
+struct Watchdog(#[expect(dead_code, reason = "what counts is when it is dropped")] Sender<()>);
+
+impl Watchdog {
+    fn new() -> Watchdog {
+        let (sender, receiver) = mpsc::channel();
+        let test = thread::current().name().map(String::from);
+        thread::spawn(move || {
+            if receiver.recv_timeout(6 * DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("{test:?}: a poll without a timeout goes on and on");
+                process::abort();
+            }
+        });
+        Watchdog(sender)
+    }
+}
+
 /// A poller, its events, and what it has seen of them.
 #[derive(Debug)]
 pub(super) struct Rig<B: Subject> {
     pub(super) reactor: Reactor<B>,
     events: Events,
+    /// Set if [`next`](Rig::next) has no timeout.
+    watchdog: Option<Watchdog>,
 }
 
 impl<B: Subject> Rig<B> {
@@ -71,7 +93,14 @@ impl<B: Subject> Rig<B> {
         Rig {
             reactor: Reactor::new(hub),
             events: Events::with_capacity(capacity),
+            watchdog: None,
         }
+    }
+
+    /// From now on, [`next`](Rig::next) has no timeout: a poll with one takes another way.
+    pub(super) fn without_timeouts(mut self) -> Rig<B> {
+        self.watchdog = Some(Watchdog::new());
+        self
     }
 
     pub(super) fn hub(&self) -> Hub<B> {
@@ -109,7 +138,8 @@ impl<B: Subject> Rig<B> {
     /// Waits until something comes.
     #[track_caller]
     pub(super) fn next(&mut self) -> Seen {
-        let seen = self.poll(DEADLINE);
+        let timeout = self.watchdog.is_none().then_some(DEADLINE);
+        let seen = self.try_poll(timeout).expect("poll succeeds");
         assert!(!seen.is_empty(), "awaited anything, came nothing");
         seen
     }

@@ -291,7 +291,14 @@ pub(super) fn a_knock_that_nobody_expects_costs_no_wake_and_no_time<B: Subject>(
 /// Wakers and poller take turns, so that every wake meets a poller that is about to sleep, or
 /// sleeps, or just came back. One that is lost shows as a poll that lasts until the deadline.
 pub(super) fn no_wake_is_lost_when_they_take_turns<B: Subject>() {
-    let mut rig = Rig::<B>::new();
+    take_turns(Rig::<B>::new());
+}
+
+pub(super) fn no_wake_is_lost_when_they_take_turns_without_timeouts<B: Subject>() {
+    take_turns(Rig::<B>::new().without_timeouts());
+}
+
+fn take_turns<B: Subject>(mut rig: Rig<B>) {
     let waker = waker(&rig, 1);
     let asked = AtomicUsize::new(0);
     const OVER: usize = usize::MAX;
@@ -324,8 +331,11 @@ pub(super) fn no_wake_is_lost_when_they_take_turns<B: Subject>() {
 pub(super) fn a_storm_of_wakes_loses_none<B: Subject>() {
     const THREADS: usize = 4;
     const ROUNDS: usize = 5000;
-    for capacity in [1, 16] {
+    for (capacity, is_timed) in [(1, true), (16, true), (16, false)] {
         let mut rig = Rig::<B>::with_capacity(capacity);
+        if !is_timed {
+            rig = rig.without_timeouts();
+        }
         let wakers = wakers(&rig, THREADS);
         let counts: [AtomicUsize; THREADS] = Default::default();
         let (mut source, peer) = source();
@@ -413,14 +423,25 @@ pub(super) fn a_poller_that_is_awake_is_not_knocked<B: Subject>() {
     let hub = rig.hub();
     let (one, two) = (waker(&rig, 1), waker(&rig, 2));
     rig.poll(Duration::from_millis(1)); // asleep, and back
-    for _ in 0..3 {
-        one.wake().unwrap();
-        two.wake().unwrap();
-        one.wake().unwrap();
-        assert!(!was_knocked(&hub));
-        assert_eq!(rig.next().counts(), one_each_of(&[1, 2]));
-        assert!(!was_knocked(&hub));
-    }
+    let expect_no_knock = |mut rig: Rig<B>| {
+        for _ in 0..3 {
+            one.wake().unwrap();
+            two.wake().unwrap();
+            one.wake().unwrap();
+            assert!(!was_knocked(&hub));
+            assert_eq!(rig.next().counts(), one_each_of(&[1, 2]));
+            assert!(!was_knocked(&hub));
+        }
+        rig
+    };
+    let mut rig = expect_no_knock(rig).without_timeouts();
+    // Asleep, and back for other reasons than a wake.
+    let (mut source, peer) = source();
+    rig.register(&mut source, 3, R);
+    send(&peer, 1);
+    rig.expect(3, READABLE);
+    drain(&source);
+    expect_no_knock(rig);
 }
 
 /// Somebody else may sleep on the descriptor, so it must show every wake, until the last one is
