@@ -1339,18 +1339,17 @@ fn timeouts(log: &mut Log) {
 
 fn short_timeouts(log: &mut Log) {
     let mut world = World::new();
-    let timeout = Duration::from_micros(100);
+    let (timeout, millisecond) = (Duration::from_micros(100), Duration::from_millis(1));
     let mut best = Duration::MAX;
-    for _ in 0..50 {
+    // A busy machine delays many, a timeout that is rounded up all of them.
+    let end = Instant::now() + Duration::from_secs(2);
+    while best >= millisecond && Instant::now() < end {
         let start = Instant::now();
         world.poll.poll(&mut world.events, Some(timeout)).unwrap();
         best = best.min(start.elapsed());
     }
     log.say("not too early", best >= timeout);
-    log.say(
-        "the best of 50 took a millisecond",
-        best >= Duration::from_millis(1),
-    );
+    log.say("the best took a millisecond", best >= millisecond);
 }
 
 fn tokens(log: &mut Log) {
