@@ -11,7 +11,7 @@ use litio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, 
 use litio::unix::{SourceFd, pipe};
 use litio::{Events, Interest, Poll, Token, Waker};
 
-use crate::alone;
+use crate::{alone, refusing};
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
@@ -105,10 +105,7 @@ fn errors_leak_nothing() {
         let listener = TcpListener::bind(any_v4()).unwrap();
         let taken = listener.local_addr().unwrap();
         let elsewhere: SocketAddr = "192.0.2.1:0".parse().unwrap();
-        let refused = {
-            let closed = std::net::TcpListener::bind(any_v4()).unwrap();
-            closed.local_addr().unwrap()
-        };
+        let (_bound, refused) = refusing();
         expect_no_leak(|| {
             for _ in 0..50 {
                 assert!(TcpListener::bind(taken).is_err());

@@ -16,7 +16,7 @@ use litio::{Events, Interest, Poll, Token, Waker};
 use windows_sys::Win32::Foundation::{GetHandleInformation, HANDLE, HANDLE_FLAG_INHERIT};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessHandleCount};
 
-use crate::alone;
+use crate::{alone, refusing};
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -217,11 +217,8 @@ fn nothing_leaks_when_it_fails() {
             );
 
             // A connection that nobody takes, and one whose socket is closed behind its back.
-            let gone = std::net::TcpListener::bind(any_v4())
-                .unwrap()
-                .local_addr()
-                .unwrap();
-            if let Ok(mut refused) = TcpStream::connect(gone) {
+            let (_bound, refusing) = refusing();
+            if let Ok(mut refused) = TcpStream::connect(refusing) {
                 poll.registry()
                     .register(&mut refused, Token(2), BOTH)
                     .unwrap();

@@ -39,6 +39,7 @@ mod signals;
 mod storms;
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,16 @@ fn alone_with<F: FnOnce()>(environment: &[(&str, &str)], body: F) -> String {
         writeln!(std::io::stderr(), "{test}: {line}").ok();
     }
     said(&output)
+}
+
+/// An address that refuses connections as long as the socket exists, which is bound, so that no
+/// other process gets the port, and does not listen.
+fn refusing() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address.as_socket().unwrap())
 }
 
 fn said(output: &std::process::Output) -> String {

@@ -219,7 +219,7 @@ fn an_error_is_taken_only_once() {
 
 #[test]
 fn a_dropped_listener_refuses_and_its_port_is_free() {
-    let listener = litio::net::TcpListener::bind(any_v4()).unwrap();
+    let listener = litio::net::TcpListener::bind(any_v4_apart()).unwrap();
     let address = listener.local_addr().unwrap();
     std::net::TcpStream::connect(address).unwrap();
     drop(listener);

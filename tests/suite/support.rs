@@ -224,7 +224,16 @@ pub(crate) fn any_v4() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// The same on IPv6, if this machine has it: containers often do not.
+/// The same on an address that no other test takes, where all of 127.0.0.0/8 is this machine: a
+/// port that is given up there is not somebody else's a moment later.
+pub(crate) fn any_v4_apart() -> SocketAddr {
+    let is_there = cfg!(any(target_os = "linux", target_os = "android", windows));
+    let apart = if is_there { 77 } else { 0 };
+    (Ipv4Addr::new(127, apart, 0, 1), 0).into()
+}
+
+/// The address whose port the system chooses, on the IPv6 loopback, if this machine has it:
+/// containers often do not.
 pub(crate) fn any_v6() -> Option<SocketAddr> {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
     std::net::UdpSocket::bind(address).ok().map(|_| address)

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::library::event::{Event, Source};
 use super::library::net::{
@@ -337,11 +337,10 @@ fn tcp_connects_and_echoes(log: &mut Log) {
 
 fn tcp_connect_is_refused(log: &mut Log) {
     let mut world = World::new();
-    // A port that was free a moment ago.
-    let address = net::TcpListener::bind(loopback())
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    bound.bind(&loopback().into()).unwrap();
+    let address = bound.local_addr().unwrap().as_socket().unwrap();
     let Some(mut client) = log.success("connect", TcpStream::connect(address)) else {
         return;
     };
@@ -715,10 +714,10 @@ fn udp_passes_datagrams(log: &mut Log) {
 
 fn udp_peer_is_gone(log: &mut Log) {
     let mut world = World::new();
-    let gone = net::UdpSocket::bind(loopback())
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Connected, with itself, it hears nobody else, and nobody else gets its port.
+    let deaf = net::UdpSocket::bind(loopback()).unwrap();
+    let gone = deaf.local_addr().unwrap();
+    deaf.connect(gone).unwrap();
     let mut socket = UdpSocket::bind(loopback()).unwrap();
     socket.connect(gone).unwrap();
     world.register(&mut socket, 1, BOTH);

@@ -75,7 +75,10 @@ fn the_port_has_a_handle() {
 #[test]
 fn resets_of_udp_peers_can_be_switched_on_and_off() {
     let socket = UdpSocket::bind(any_v4()).unwrap();
-    let gone = UdpSocket::bind(any_v4()).unwrap().local_addr().unwrap();
+    let gone = UdpSocket::bind(any_v4_apart())
+        .unwrap()
+        .local_addr()
+        .unwrap();
     socket.set_report_resets(true).unwrap();
     socket.set_report_resets(false).unwrap();
     socket.send_to(b"to nobody", gone).unwrap();
