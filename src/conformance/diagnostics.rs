@@ -184,7 +184,10 @@ pub(super) fn what_was_drained_reregistered_or_removed_is_not_found<B: Subject>(
         rig.register(source, token, R);
         send(&*peer, 10);
     }
+    let start = Instant::now();
     rig.expect_all(&[0, 1, 2, 3, 4].map(|token| (token, READABLE)));
+    // They may have come with several polls, on a slow machine with a long time in between.
+    let is_prompt = start.elapsed() < PATIENCE;
     let [drained, short, rearmed, gone, reregistered] = pairs;
     drain(&drained.0);
     transfer_in(&short.0, 100);
@@ -195,7 +198,9 @@ pub(super) fn what_was_drained_reregistered_or_removed_is_not_found<B: Subject>(
     rig.reregister(&mut source, 4, W);
     rig.expect(4, WRITABLE);
     rig.expect_timeout(LONG);
-    findings.expect(&[]);
+    if is_prompt {
+        findings.expect(&[]);
+    }
 }
 
 /// Reads as the streams of `net` do.
