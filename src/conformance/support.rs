@@ -45,7 +45,7 @@ pub(super) fn readable_at_least(interest: Interest) -> Readiness {
 
 /// How long to wait for what must come. Long, because it is waited for in full only by a test that
 /// fails.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 /// How long to wait for what must not come. Short, because it is always waited for.
 pub(super) const QUIET: Duration = Duration::from_millis(5);
 

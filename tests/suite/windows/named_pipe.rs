@@ -351,7 +351,7 @@ fn a_write_under_way_does_not_hold_up_the_end_of_the_poller() {
             drop(server);
         }
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(1), "it took {took:?}");
+        assert!(took < DEADLINE / 2, "it took {took:?}");
         // What the pipe had taken arrives, and then the end.
         let deadline = Instant::now() + DEADLINE;
         let mut buffer = vec![0; 100_000];
