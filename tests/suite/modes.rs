@@ -36,8 +36,8 @@ fn a_level_source_is_writable_while_there_is_room() {
     for _ in 0..3 {
         assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE)]);
     }
+    // There is no longer silence to be asked for: an acknowledgement that comes late makes room.
     let (written, _) = fill_until_quiet(&mut rig, &stream);
-    rig.expect_nothing();
     peer.read_exact(&mut vec![0; written]).unwrap();
     for _ in 0..3 {
         assert_eq!(rig.poll_once(DEADLINE), [(A, WRITABLE)]);

@@ -347,7 +347,9 @@ pub(crate) fn fill(mut sink: impl Write) -> usize {
 #[track_caller]
 pub(crate) fn fill_until_quiet(rig: &mut Rig, mut sink: impl Write) -> (usize, Seen) {
     let (mut written, mut seen) = (0, NOTHING);
+    let deadline = Instant::now() + DEADLINE;
     loop {
+        assert!(Instant::now() < deadline, "no end of {seen:?}");
         written += fill(&mut sink);
         let came = rig.poll_once(QUIET);
         if came.is_empty() {
