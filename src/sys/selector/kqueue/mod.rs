@@ -903,7 +903,7 @@ mod tests {
     fn a_failed_registration_leaves_no_trace() {
         let rig = Rig::new();
         let (source, _peer) = pair();
-        let closed = source.as_raw_fd() + 500;
+        let closed = crate::sys::high_numbers::duplicate(&source).as_raw_fd();
         for (interest, closed) in [
             (R, closed),
             (RW, -1),
