@@ -3,13 +3,14 @@
 //! [`new`] makes a pipe. The pipes to and from a child process become ends with `From`; they are
 //! blocking, so change that first:
 //!
-//! ```
+//! ```standalone_crate
 //! use litio::unix::pipe::Receiver;
 //! use litio::{Events, Interest, Poll, Token};
 //! use std::io::{ErrorKind, Read};
 //! use std::process::{Command, Stdio};
 //!
 //! # fn main() -> std::io::Result<()> {
+//! # // "standalone_crate": it forks, and other examples would run beside it.
 //! # if cfg!(miri) { return Ok(()) }
 //! let mut child = Command::new("echo").arg("hello").stdout(Stdio::piped()).spawn()?;
 //! let mut output = Receiver::from(child.stdout.take().expect("it is piped"));

@@ -1,12 +1,18 @@
 //! What is process-wide: descriptors and their limit, handles, signals, fork and exec, filtered
 //! system calls, the network.
 //!
+//! Fork and exec even where a test minds none of it: until a child executes its program it has a
+//! duplicate of each descriptor of the process, also of those that other tests close meanwhile and
+//! take for closed; and when it ends, its signal may interrupt their system calls.
+//!
 //! Each case runs in a process of its own: the test starts this very binary again, asks it for that
 //! one test, and there [`alone`] runs the body. The only other thread is the test harness, which
 //! waits.
 #![cfg(any(unix, windows))]
 
 mod checking;
+#[cfg(unix)]
+mod children;
 #[cfg(unix)]
 mod descriptors;
 // System calls as 64-bit processors have them, and as glibc makes them: musl overcomes some errors

@@ -1,8 +1,7 @@
-//! `unix::pipe`: both ends, and the pipes of child processes.
+//! `unix::pipe`: both ends. The pipes of child processes are in `tests/process`.
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Command, Stdio};
 
 use litio::Interest;
 use litio::unix::pipe::{self, Receiver, Sender};
@@ -137,39 +136,6 @@ fn registering_each_end_twice_is_already_exists() {
         ErrorKind::NotFound,
         rig.registry().deregister(&mut receiver),
     );
-}
-
-#[test]
-fn the_pipes_of_a_child_process_are_sources() {
-    let mut rig = Rig::new();
-    let mut child = Command::new("sh")
-        .args([
-            "-c",
-            "read line; echo \"out $line\"; echo \"err $line\" >&2",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = Sender::from(child.stdin.take().unwrap());
-    let mut stdout = Receiver::from(child.stdout.take().unwrap());
-    let mut stderr = Receiver::from(child.stderr.take().unwrap());
-    // The conversion leaves them blocking.
-    stdin.set_nonblocking(true).unwrap();
-    stdout.set_nonblocking(true).unwrap();
-    stderr.set_nonblocking(true).unwrap();
-    rig.register(&mut stdin, A, Interest::WRITABLE);
-    rig.register(&mut stdout, B, Interest::READABLE);
-    rig.register(&mut stderr, C, Interest::READABLE);
-    rig.expect(A, WRITABLE);
-    stdin.write_all(b"word\n").unwrap();
-    assert_eq!(read_exactly(&mut rig, B, &stdout, 9), b"out word\n");
-    assert_eq!(read_exactly(&mut rig, C, &stderr, 9), b"err word\n");
-    assert!(child.wait().unwrap().success());
-    while stdout.read(&mut [0; 1]).is_err() {
-        rig.expect(B, READ_CLOSED);
-    }
 }
 
 #[test]
