@@ -5,7 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use litio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use litio::unix::{SourceFd, pipe};
@@ -17,6 +17,20 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 fn any_v4() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// Accepts what has connected, as soon as the listener knows.
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match listener.accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(Instant::now() < deadline, "nobody came");
+                std::thread::yield_now();
+            }
+            accepted => return accepted.unwrap(),
+        }
+    }
 }
 
 /// The numbers of the open descriptors below 1000.
@@ -240,7 +254,7 @@ fn a_connection_that_could_not_be_accepted_is_accepted_later() {
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let refused = with_spare_descriptors(0, || listener.accept().unwrap_err());
         assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, _) = accept(&listener);
         stream.write_all(b"late").unwrap();
         let mut heard = [0; 4];
         client.read_exact(&mut heard).unwrap();
@@ -325,7 +339,7 @@ fn a_program_that_is_executed_inherits_nothing() {
         ];
         let listener = TcpListener::bind(any_v4()).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let _accepted = listener.accept().unwrap();
+        let _accepted = accept(&listener);
         let _socket = UdpSocket::bind(any_v4()).unwrap();
         let _streams = UnixStream::pair().unwrap();
         let _datagrams = UnixDatagram::pair().unwrap();

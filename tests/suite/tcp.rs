@@ -84,10 +84,12 @@ fn a_port_whose_connections_linger_can_be_bound_again_at_once() {
     if cfg!(windows) {
         return;
     }
-    let listener = TcpListener::bind(any_v4()).unwrap();
+    let mut rig = Rig::new();
+    let mut listener = TcpListener::bind(any_v4()).unwrap();
+    rig.register(&mut listener, A, Interest::READABLE);
     let address = listener.local_addr().unwrap();
     let mut client = std::net::TcpStream::connect(address).unwrap();
-    let (server, _) = listener.accept().unwrap();
+    let (server, _) = accept_from(&mut rig, A, &listener);
     drop(server);
     client.read_to_end(&mut Vec::new()).unwrap();
     drop(client);
@@ -106,7 +108,7 @@ fn a_new_listener_has_nothing_to_accept() {
 #[test]
 fn a_listener_holds_connections_until_they_are_accepted() {
     // As many as std's backlog, or nearly: 4 would be a forgotten argument.
-    let listener = TcpListener::bind(any_v4()).unwrap();
+    let mut listener = TcpListener::bind(any_v4()).unwrap();
     let address = listener.local_addr().unwrap();
     let mut clients: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(address).unwrap())
@@ -119,8 +121,10 @@ fn a_listener_holds_connections_until_they_are_accepted() {
         rig.expect(litio::Token(i), WRITABLE);
         client.peer_addr().unwrap();
     }
+    let token = litio::Token(100);
+    rig.register(&mut listener, token, Interest::READABLE);
     for _ in 0..100 {
-        listener.accept().unwrap();
+        accept_from(&mut rig, token, &listener);
     }
 }
 
