@@ -96,6 +96,37 @@ fn one_connection() {
     let _accepted = listener.accept();
 }
 
+/// The threads of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_starts_a_thread() {
+    alone(|| {
+        let before = threads();
+        let mut poll = Poll::new().unwrap();
+        poll.set_spin(Duration::from_micros(1));
+        let _wakers = [1, 2].map(|token| Waker::new(poll.registry(), Token(token)).unwrap());
+        let mut socket = UdpSocket::bind(any_v4()).unwrap();
+        poll.registry()
+            .register(&mut socket, Token(3), BOTH)
+            .unwrap();
+        poll.poll(&mut Events::with_capacity(4), None).unwrap();
+        assert_eq!(threads(), before);
+        one_round();
+        assert_eq!(threads(), before);
+        // And that they are counted at all:
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || receiver.recv());
+        assert_eq!(threads(), before + 1);
+        drop(sender);
+        assert!(thread.join().unwrap().is_err());
+    });
+}
+
 #[test]
 fn nothing_leaks_over_ten_thousand_rounds() {
     alone(|| {
