@@ -266,6 +266,36 @@ mod tests {
     }
 
     #[test]
+    fn each_question_is_about_one_direction_or_mode() {
+        type Question = fn(Interest) -> bool;
+        let directions: [(Interest, Question); 5] = [
+            (Interest::READABLE, Interest::is_readable),
+            (Interest::WRITABLE, Interest::is_writable),
+            (Interest::AIO, Interest::is_aio),
+            (Interest::LIO, Interest::is_lio),
+            (Interest::PRIORITY, Interest::is_priority),
+        ];
+        for (i, (direction, _)) in directions.into_iter().enumerate() {
+            let others = directions.iter().filter(|(other, _)| *other != direction);
+            let others = others.map(|(other, _)| *other).reduce(Interest::add);
+            for (j, (_, asks_for)) in directions.into_iter().enumerate() {
+                assert_eq!(asks_for(direction), i == j);
+                assert_eq!(asks_for(others.unwrap()), i != j);
+            }
+            let in_modes = [direction, direction.level(), direction.oneshot()];
+            assert_eq!(in_modes.map(Interest::is_level), [false, true, false]);
+            assert_eq!(in_modes.map(Interest::is_oneshot), [false, false, true]);
+        }
+    }
+
+    #[test]
+    fn or_assign_adds() {
+        let mut interest = Interest::READABLE;
+        interest |= Interest::WRITABLE;
+        assert_eq!(interest, Interest::READABLE.add(Interest::WRITABLE));
+    }
+
+    #[test]
     fn remove_drops_directions_and_keeps_the_mode() {
         let both = Interest::READABLE.level() | Interest::WRITABLE;
         assert_eq!(

@@ -91,6 +91,10 @@ fn iter_knows_its_length_and_goes_both_ways() {
     let rest: Vec<Token> = iter.by_ref().rev().map(|event| event.token()).collect();
     assert_eq!(rest, [Token(2), Token(1)]);
     assert!(iter.next().is_none() && iter.next_back().is_none());
+    let mut iter = events.iter();
+    assert_eq!(iter.nth(2).unwrap().token(), Token(2));
+    assert_eq!(iter.next().unwrap().token(), Token(3));
+    assert!(iter.nth(0).is_none());
     fn fused<'a>(_: impl std::iter::FusedIterator<Item = &'a Event> + ExactSizeIterator) {}
     fused(events.iter());
 }
