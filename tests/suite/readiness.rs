@@ -1,10 +1,12 @@
 //! Events that a program makes itself, `Events` as a collection, and polling until an instant.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use litio::diagnostics::Counting;
 use litio::event::{Event, Readiness};
 use litio::net::UdpSocket;
-use litio::{Events, Interest, Poll, Token};
+use litio::{BusyPoll, Events, Interest, Poll, Token};
 
 use crate::support::*;
 
@@ -94,7 +96,7 @@ fn iter_knows_its_length_and_goes_both_ways() {
     let mut iter = events.iter();
     assert_eq!(iter.nth(2).unwrap().token(), Token(2));
     assert_eq!(iter.next().unwrap().token(), Token(3));
-    assert!(iter.nth(0).is_none());
+    assert!(iter.nth(1).is_none());
     fn fused<'a>(_: impl std::iter::FusedIterator<Item = &'a Event> + ExactSizeIterator) {}
     fused(events.iter());
 }
@@ -193,12 +195,28 @@ fn spinning_changes_no_answer() {
 
 #[test]
 #[cfg_attr(target_family = "wasm", ignore = "no second thread")]
-fn a_wake_reaches_a_spinning_poll() {
+fn a_wake_reaches_a_spinning_poll_without_a_knock() {
     let mut rig = Rig::new();
+    let registry = rig.registry().try_clone().unwrap();
+    registry.set_counting(Counting::On);
     rig.poll.set_spin(Duration::MAX);
-    let waker = litio::Waker::new(rig.registry(), A).unwrap();
+    let waker = litio::Waker::new(&registry, A).unwrap();
+    rig.poll_once(Duration::ZERO); // not asleep, from now on
     let polling = std::thread::spawn(move || rig.poll_once(DEADLINE));
     std::thread::sleep(QUIET);
     waker.wake().unwrap();
     assert_eq!(within_deadline(|| polling.join().unwrap()), [(A, READABLE)]);
+    let counters = registry.counters();
+    assert_eq!((counters.wakes, counters.knocks), (1, 0));
+}
+
+#[test]
+fn what_no_system_can_busy_poll_is_an_error() {
+    let too_long = BusyPoll {
+        time: Duration::MAX,
+        ..BusyPoll::OFF
+    };
+    let error = Rig::new().poll.set_busy_poll(too_long).unwrap_err();
+    let kinds = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
+    assert!(kinds.contains(&error.kind()), "{error:?}");
 }
