@@ -61,6 +61,8 @@ struct Entry {
     is_new: bool,
     /// A readable edge was reported, and the last that has happened since was then.
     undrained_since: Option<Instant>,
+    /// It was read to its end, whose own edge may still come.
+    is_at_end: bool,
     /// What was done since it was last reported.
     done: Directions,
     /// The last poll that reported it, the number of those in a row, and when the row began.
@@ -109,7 +111,9 @@ pub(super) enum Shown {
     Progress,
     /// There is no more to do for now.
     Blocked,
-    /// There will never be more, or not for the time being.
+    /// Nothing can be done: it failed.
+    Failed,
+    /// There will never be more: the end of a stream.
     End,
 }
 
@@ -119,7 +123,7 @@ impl Shown {
             Ok(_) => Some(Shown::Progress),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(Shown::Blocked),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            Err(_) => Some(Shown::End),
+            Err(_) => Some(Shown::Failed),
         }
     }
 }
@@ -146,6 +150,7 @@ impl Book {
                 registered_at: at,
                 is_new: true,
                 undrained_since: None,
+                is_at_end: false,
                 done: Directions::default(),
                 reported_in: 0,
                 in_a_row: 0,
@@ -203,8 +208,10 @@ impl Book {
         let Some(entry) = self.entries.get_mut(&id) else {
             return;
         };
-        if shown != Shown::End {
-            entry.done.add(directions);
+        match shown {
+            Shown::Progress | Shown::Blocked => entry.done.add(directions),
+            Shown::Failed => {}
+            Shown::End => entry.is_at_end |= directions.reading,
         }
         if directions.reading && entry.undrained_since.is_some() {
             if shown == Shown::Progress {
@@ -258,7 +265,9 @@ impl Book {
             return None; // of several, who knows which
         };
         let entry = self.entries.get_mut(&id)?;
-        if entry.is_edge() && entry.interest.is_readable() && event.is_readable() {
+        let is_old_news = entry.is_at_end && event.is_read_closed();
+        let is_new_edge = entry.is_edge() && entry.interest.is_readable() && event.is_readable();
+        if is_new_edge && !is_old_news {
             entry.undrained_since = Some(now);
             self.undrained.insert(id);
         }
@@ -427,11 +436,32 @@ mod tests {
         book.polls += 1; // without an event
         assert!(!reports(&mut book, almost, quick));
         book.operated(id, write, Shown::Progress); // not what was reported
-        book.operated(id, read, Shown::End); // nothing came of it
+        book.operated(id, read, Shown::Failed); // nothing came of it
+        book.operated(id, read, Shown::End); // likewise
         assert!(reports(&mut book, 1, quick));
         assert!(!reports(&mut book, 2 * SPIN_POLLS, quick), "told once");
         book.polls += 1;
         assert!(!reports(&mut book, 2 * SPIN_POLLS, SPIN_TIME / 100), "slow");
+    }
+
+    /// A program that reads on until the end may do so before the end is reported.
+    #[test]
+    fn the_edge_of_an_end_that_was_read_need_not_be_drained() {
+        let mut book = Book::default();
+        let id = book.register(0, Token(1), Interest::READABLE, Location::caller());
+        let read = Directions::of_interest(Interest::READABLE);
+        let end = Event::new(Token(1), Readiness::READABLE | Readiness::READ_CLOSED);
+        let news = Event::new(Token(1), Readiness::READABLE);
+        let is_undrained = |book: &mut Book, event: &Event| {
+            book.polls += 1;
+            assert!(book.reported(event, Instant::now()).is_none());
+            !book.overdue(Duration::ZERO).is_empty()
+        };
+        book.operated(id, read, Shown::Progress);
+        assert!(is_undrained(&mut book, &end), "there may be more before it");
+        book.operated(id, read, Shown::End);
+        assert!(!is_undrained(&mut book, &end));
+        assert!(is_undrained(&mut book, &news), "a pipe has a new writer");
     }
 
     /// Another thread may have taken number and token between the closing and the moment when the
