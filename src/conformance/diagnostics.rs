@@ -242,7 +242,8 @@ pub(super) fn a_poll_that_spins_is_found<B: Subject>() {
     for _ in 0..100 {
         rig.expect(7, WRITABLE);
     }
-    drain(&source); // readable it was, too
+    rig.expect(7, READABLE); // it was readable, too
+    drain(&source);
     let start = Instant::now();
     for _ in 0..500 {
         rig.expect(7, WRITABLE);
