@@ -52,7 +52,8 @@ pub(crate) fn outcome(line: &str) -> Option<(&str, &str)> {
 }
 
 /// What the failed tests printed, each on a line of its own below its name: whoever sees only the
-/// end of a log shall know why. Long words are cut in the middle.
+/// end of a log shall know why. Long words are cut in the middle. Of a harness that does not gather
+/// them, the names.
 pub(crate) fn failures(log: &str) -> String {
     let mut kept = Vec::new();
     let mut is_inside = false;
@@ -65,6 +66,11 @@ pub(crate) fn failures(log: &str) -> String {
             line if is_inside => kept.push(line),
             _ => {}
         }
+    }
+    if kept.is_empty() {
+        let outcomes = log.lines().filter_map(outcome);
+        let failed = outcomes.filter(|(_, outcome)| *outcome == "FAILED");
+        kept = failed.map(|(name, _)| name).collect();
     }
     if kept.len() > FAILURES_SHOWN {
         let left_out = kept.len() - FAILURES_SHOWN;
@@ -99,6 +105,7 @@ mod tests {
         let expected = "---- b stdout ----\npanicked at x.rs:1:\nleft 1\n---- c stdout ----\nwhy";
         assert_eq!(failures(log), expected);
         assert_eq!(failures("test a ... ok\ntest result: ok. 1 passed\n"), "");
+        assert_eq!(failures("test a ... FAILED\ntest b ... ok\n"), "a");
     }
 
     #[test]
