@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u32,
-    pub(crate) ignored: u32,
+    ignored: u32,
 }
 
 impl fmt::Display for Tally {

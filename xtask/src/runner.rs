@@ -71,13 +71,9 @@ fn run_one(root: &Path, step: &Step, left: Duration) -> Outcome {
         }
         Err(Stop::Missing(what)) => Outcome::Missing(what),
     };
-    match &outcome {
-        Outcome::Failed(why) => {
-            let why = why.lines().next().unwrap_or_default();
-            eprintln!("!!! {} FAILED: {why}", step.name);
-        }
-        Outcome::Missing(what) => eprintln!("!!! {} DID NOT RUN: {what}", step.name),
-        Outcome::Passed(_) | Outcome::NotHere => {}
+    if let Outcome::Failed(_) | Outcome::Missing(_) = &outcome {
+        let why = outcome.headline().unwrap_or_default();
+        eprintln!("!!! {} {}: {why}", step.name, outcome.word());
     }
     outcome
 }
@@ -96,7 +92,7 @@ fn summarize(rows: &[(&Step, Outcome, Duration)], total: Duration) -> ExitCode {
             Seconds(*time).to_string(),
             outcome.word()
         );
-        match outcome.remark().and_then(|remark| remark.lines().next()) {
+        match outcome.headline() {
             Some(remark) => println!("{line}: {remark}"),
             None => println!("{line}"),
         }
@@ -131,6 +127,11 @@ impl Outcome {
             Outcome::Missing(_) => "DID NOT RUN",
             Outcome::NotHere => "not on this system",
         }
+    }
+
+    /// The first line of the remark; what follows are details.
+    fn headline(&self) -> Option<&str> {
+        self.remark().and_then(|remark| remark.lines().next())
     }
 
     fn remark(&self) -> Option<&str> {
