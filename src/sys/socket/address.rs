@@ -23,8 +23,8 @@ mod system {
     pub(in super::super) type Family = libc::c_int;
     pub(in super::super) type Length = libc::socklen_t;
 
-    pub(super) fn family(raw: &sockaddr_storage) -> Family {
-        raw.ss_family.into()
+    pub(super) fn family(raw: &sockaddr_in) -> Family {
+        raw.sin_family.into()
     }
 
     pub(super) fn octets_v4(raw: &sockaddr_in) -> [u8; 4] {
@@ -63,8 +63,8 @@ mod system {
     pub(in super::super) type Family = u16;
     pub(in super::super) type Length = i32;
 
-    pub(super) fn family(raw: &sockaddr_storage) -> Family {
-        raw.ss_family
+    pub(super) fn family(raw: &sockaddr_in) -> Family {
+        raw.sin_family
     }
 
     pub(super) fn octets_v4(raw: &sockaddr_in) -> [u8; 4] {
@@ -124,57 +124,83 @@ impl<T> Address<T> {
     }
 }
 
-/// An IPv4 or IPv6 address.
-pub(super) type InetAddress = Address<sockaddr_storage>;
+/// An IPv4 or IPv6 address. A `sockaddr_storage` is several times as large, and clearing it costs
+/// more than all the rest that is done here for a connection or a datagram.
+pub(super) type InetAddress = Address<Inet>;
+
+/// Both begin with the family, in the same place.
+#[derive(Clone, Copy)]
+pub(super) union Inet {
+    v4: sockaddr_in,
+    v6: sockaddr_in6,
+}
 
 impl InetAddress {
     /// Nothing yet: room for the system to write to.
     pub(super) const EMPTY: InetAddress = Address {
-        // SAFETY: a struct of integers, for which all bytes zero is a value.
+        // SAFETY: structs of integers, for which all bytes zero is a value.
         raw: unsafe { zeroed() },
         len: 0,
     };
 
+    #[inline]
     pub(super) fn new(address: SocketAddr) -> InetAddress {
+        let mut new = InetAddress::EMPTY;
         match address {
-            SocketAddr::V4(v4) => InetAddress::holding(sockaddr_v4(v4)),
-            SocketAddr::V6(v6) => InetAddress::holding(sockaddr_v6(v6)),
+            SocketAddr::V4(v4) => {
+                new.raw.v4 = sockaddr_v4(v4);
+                new.len = size_of::<sockaddr_in>() as Length;
+            }
+            SocketAddr::V6(v6) => {
+                new.raw.v6 = sockaddr_v6(v6);
+                new.len = size_of::<sockaddr_in6>() as Length;
+            }
         }
+        new
     }
 
-    fn holding<T: Inet>(specific: T) -> InetAddress {
-        let mut address = InetAddress::EMPTY;
-        let place = (&raw mut address.raw).cast::<T>();
-        // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family;
-        // `Inet` are two of them.
-        unsafe { place.write(specific) };
-        address.len = size_of::<T>() as Length;
-        address
+    fn v4(&self) -> &sockaddr_in {
+        // SAFETY: all bytes are initialised, and any are a struct of integers.
+        unsafe { &self.raw.v4 }
     }
 
-    fn read<T: Inet>(&self) -> T {
-        // SAFETY: a `sockaddr_storage` has the size and alignment, all its bytes are initialised,
-        // and any are an `Inet`.
-        unsafe { (&raw const self.raw).cast::<T>().read() }
+    fn v6(&self) -> &sockaddr_in6 {
+        // SAFETY: as above.
+        unsafe { &self.raw.v6 }
     }
 
     /// None if the system wrote no address, or one of another family.
+    #[inline]
     pub(super) fn to_std(&self) -> Option<SocketAddr> {
         let len = self.len() as usize;
-        match system::family(&self.raw) {
+        match system::family(self.v4()) {
             AF_INET if len >= size_of::<sockaddr_in>() => {
-                let v4 = self.read::<sockaddr_in>();
-                let ip = Ipv4Addr::from(system::octets_v4(&v4));
+                let v4 = self.v4();
+                let ip = Ipv4Addr::from(system::octets_v4(v4));
                 Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
             }
             AF_INET6 if len >= size_of::<sockaddr_in6>() => {
-                let v6 = self.read::<sockaddr_in6>();
-                let ip = Ipv6Addr::from(system::octets_v6(&v6));
-                let (port, scope) = (u16::from_be(v6.sin6_port), system::scope(&v6));
+                let v6 = self.v6();
+                let ip = Ipv6Addr::from(system::octets_v6(v6));
+                let (port, scope) = (u16::from_be(v6.sin6_port), system::scope(v6));
                 Some(SocketAddrV6::new(ip, port, v6.sin6_flowinfo, scope).into())
             }
             _ => None,
         }
+    }
+
+    /// The address as structs of several hold it (RFC 3678): with its length in it, where there is
+    /// a field for that.
+    pub(super) fn to_storage(&self) -> sockaddr_storage {
+        // SAFETY: a struct of integers, for which all bytes zero is a value.
+        let mut storage: sockaddr_storage = unsafe { zeroed() };
+        // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family.
+        unsafe { (&raw mut storage).cast::<Inet>().write(self.raw) };
+        #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
+        {
+            storage.ss_len = self.len() as u8;
+        }
+        storage
     }
 }
 
@@ -182,12 +208,6 @@ impl InetAddress {
 pub(super) fn family(address: SocketAddr) -> Family {
     if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
-
-/// The structs that an [`InetAddress`] holds: of integers only, no larger than a
-/// `sockaddr_storage`.
-trait Inet {}
-impl Inet for sockaddr_in {}
-impl Inet for sockaddr_in6 {}
 
 fn sockaddr_v4(address: SocketAddrV4) -> sockaddr_in {
     // SAFETY: a struct of integers, for which all bytes zero is a value.
@@ -246,16 +266,16 @@ mod tests {
     #[test]
     fn inet_addresses_are_in_network_order() {
         let v4 = InetAddress::new("1.2.3.4:258".parse().unwrap());
-        assert_eq!(system::family(&v4.raw), AF_INET);
-        let v4 = v4.read::<sockaddr_in>();
+        let v4 = v4.v4();
+        assert_eq!(system::family(v4), AF_INET);
         assert_eq!(v4.sin_port.to_ne_bytes(), [1, 2]);
-        assert_eq!(system::octets_v4(&v4), [1, 2, 3, 4]);
+        assert_eq!(system::octets_v4(v4), [1, 2, 3, 4]);
         let v6 = InetAddress::new("[102:304::ff]:258".parse().unwrap());
-        assert_eq!(system::family(&v6.raw), AF_INET6);
-        let v6 = v6.read::<sockaddr_in6>();
+        assert_eq!(system::family(v6.v4()), AF_INET6);
+        let v6 = v6.v6();
         assert_eq!(v6.sin6_port.to_ne_bytes(), [1, 2]);
         assert_eq!(
-            system::octets_v6(&v6),
+            system::octets_v6(v6),
             [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff]
         );
     }
@@ -274,7 +294,7 @@ mod tests {
         short.len -= 1;
         assert_eq!(short.to_std(), None);
         let mut foreign = InetAddress::new("[::1]:1".parse().unwrap());
-        foreign.raw.ss_family = !0;
+        foreign.raw.v6.sin6_family = !0;
         assert_eq!(foreign.to_std(), None);
     }
 }

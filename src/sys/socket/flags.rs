@@ -40,6 +40,7 @@ pub(super) fn pair(family: c_int, kind: c_int) -> io::Result<[OwnedFd; 2]> {
 }
 
 /// Accepts a connection and says from whom.
+#[inline]
 pub(super) fn accept<T>(listener: BorrowedFd<'_>, peer: &mut Address<T>) -> io::Result<OwnedFd> {
     if ACCEPT4_MAY_KILL {
         return fcntl::accept(listener, peer);

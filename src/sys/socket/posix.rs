@@ -119,6 +119,7 @@ pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usiz
 }
 
 /// Calls again while a signal interrupts: accept(2) on a listener that blocks, as std does it.
+#[inline]
 pub(super) fn retry<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match call() {

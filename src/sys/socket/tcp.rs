@@ -25,6 +25,7 @@ pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 /// Accepts a connection.
+#[inline] // so that a caller who does not ask for the address does not pay for it
 pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let mut peer = InetAddress::EMPTY;
     let stream = TcpStream::from(dialect::accept(listener.as_fd(), &mut peer)?);
@@ -36,6 +37,7 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 }
 
 /// Asks for the address that accept(2) did not tell.
+#[cold]
 fn address_of(stream: &TcpStream) -> io::Result<SocketAddr> {
     stream
         .peer_addr()

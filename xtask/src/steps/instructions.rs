@@ -28,7 +28,7 @@ const ECHO_CEILINGS: &[(&str, &[&str], u32)] = &[
         &["--connections=10", "--short-reads"],
         75,
     ),
-    ("churn", &["--churn", "--short-reads"], 521),
+    ("churn", &["--churn", "--short-reads"], 499),
 ];
 
 /// The method of the server in `bench/src/counts.rs`.

@@ -84,7 +84,7 @@ pub(crate) fn set_source_membership(
     } else {
         MCAST_LEAVE_SOURCE_GROUP
     };
-    let [group, source] = [group, source].map(|ip| InetAddress::new((ip, 0).into()).raw);
+    let [group, source] = [group, source].map(|ip| InetAddress::new((ip, 0).into()).to_storage());
     let request = GROUP_SOURCE_REQ {
         gsr_interface: interface,
         gsr_group: group,
