@@ -425,6 +425,7 @@ mod tests {
     use super::super::pipe::Pipe;
     use super::super::pollfd::{POLLS, PRI};
     use super::*;
+    use crate::busy_poll::BusyPoll;
     use crate::events::Events;
     use crate::readiness::Readiness;
     use crate::sys::check;
@@ -522,6 +523,15 @@ mod tests {
 
     /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end
     /// every wait; and what was registered stays so (mio forgets it, tokio-rs/mio#2012).
+    #[test]
+    fn a_selector_without_an_epoll_cannot_ask_network_cards() {
+        let error = Rig::new()
+            .selector
+            .set_busy_poll(BusyPoll::OFF)
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
     #[test]
     fn a_hung_up_source_does_not_spin_and_stays_registered() {
         let mut rig = Rig::new();

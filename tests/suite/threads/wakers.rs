@@ -276,3 +276,10 @@ fn a_poll_made_ready_by_a_timer_thread_keeps_the_timeout_of_others() {
     other.expect_nothing();
     woken.expect(A, READABLE);
 }
+
+#[test]
+fn debug_of_a_waker_says_its_name() {
+    let rig = Rig::new();
+    let waker = Waker::new(rig.registry(), A).unwrap();
+    assert!(format!("{waker:?}").starts_with("Waker"), "{waker:?}");
+}
