@@ -380,9 +380,11 @@ impl<B: Backend> Reactor<B> {
     /// Asks without sleeping until there is something or the budget is spent, and sleeps then.
     #[cold]
     fn spin(&mut self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let mut time = TimeLeft::new(timeout);
-        time.begins_now();
         let start = Instant::now();
+        let time = TimeLeft {
+            left: timeout,
+            since: Some(start),
+        };
         let spin = Duration::from_nanos(self.spin_nanos);
         let budget = time.left.map_or(spin, |left| left.min(spin));
         loop {

@@ -92,6 +92,7 @@ macro_rules! conformance {
                 what_is_not_registered_cannot_be_changed
                 the_selector_itself_notices_mistakes
                 another_registry_is_refused_and_changes_nothing
+                another_registry_that_knows_the_descriptor_does_not_give_it_up
                 a_register_that_fails_leaves_no_trace
                 a_reregister_that_fails_leaves_the_registration
                 no_capacity_is_an_error_and_takes_no_event

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::expected::Subject;
 use super::support::*;
 use crate::interest::Interest;
-#[cfg(unix)]
 use crate::io_source::Attached;
 use crate::sys::handle::raw_source;
 use crate::sys::selector::Registration;
@@ -126,6 +125,26 @@ pub(super) fn another_registry_is_refused_and_changes_nothing<B: Subject>() {
     rig.deregister(&mut source);
     other.register(&mut source, 7, W);
     other.expect(7, WRITABLE);
+}
+
+pub(super) fn another_registry_that_knows_the_descriptor_does_not_give_it_up<B: Subject>() {
+    if !sources_notice_mistakes::<B>() {
+        return;
+    }
+    let mut rig = Rig::<B>::new();
+    let mut other = Rig::<B>::new();
+    let (ours, peer) = pair();
+    let raw = raw_source(&ours);
+    let mut source = Attached::new(ours);
+    rig.register(&mut source, 7, R);
+    let selector = other.hub().selector;
+    selector.register(raw, Token(8), R).unwrap();
+    let removed = source.deregister(&other.hub());
+    expect_refusal(removed, ErrorKind::NotFound, "use `register` first");
+    send(&peer, 1);
+    other.expect(8, READABLE);
+    rig.expect(7, READABLE);
+    selector.deregister(raw).unwrap();
 }
 
 /// The directions that this system cannot detect.

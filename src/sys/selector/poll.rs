@@ -461,9 +461,12 @@ mod tests {
         fn select(&mut self, timeout: Duration) -> Vec<(usize, Readiness)> {
             let mut events = Events::with_capacity(self.capacity);
             let room = events.room(usize::MAX);
+            let start = Instant::now();
             self.selector
                 .select(&mut self.buffer, room, Some(timeout))
                 .unwrap();
+            let is_late = timeout >= DEADLINE && start.elapsed() >= timeout;
+            assert!(!is_late || events.is_empty(), "slept with {events:?}");
             events
                 .iter()
                 .map(|event| (event.token().0, event.readiness()))
