@@ -116,7 +116,7 @@ struct Ci {
 }
 
 fn main() -> ExitCode {
-    if let Some(code) = steps::act_as_linker() {
+    if let Some(code) = steps::act_as_linker().or_else(steps::act_as_runner) {
         return code;
     }
     let root = root();

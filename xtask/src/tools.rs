@@ -10,6 +10,11 @@ use std::path::PathBuf;
 use crate::command::Command;
 use crate::step::{Context, Stop};
 
+/// This very program, which can be more than one tool.
+pub(crate) fn this_program() -> Result<PathBuf, Stop> {
+    std::env::current_exe().map_err(|error| Stop::failed(error.to_string()))
+}
+
 /// Makes sure these programs can be started, else installs the packages that bring them.
 pub(crate) fn debian(context: &Context, programs: &[&str], packages: &[&str]) -> Result<(), Stop> {
     let missing: Vec<&str> = programs

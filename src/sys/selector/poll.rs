@@ -524,8 +524,6 @@ mod tests {
         (result, POLLS.get() - before)
     }
 
-    /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end
-    /// every wait; and what was registered stays so (mio forgets it, tokio-rs/mio#2012).
     #[test]
     fn a_selector_without_an_epoll_cannot_ask_network_cards() {
         let error = Rig::new()
@@ -535,6 +533,25 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
+    #[test]
+    fn a_wait_without_a_timeout_is_one_poll() {
+        let mut rig = Rig::new();
+        let selector = Arc::clone(&rig.selector);
+        let (knocked, polls) = thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(50));
+                selector.knock().unwrap();
+            });
+            let mut events = Events::with_capacity(1);
+            let buffer = &mut rig.buffer;
+            polls_during(|| rig.selector.select(buffer, events.room(1), None))
+        });
+        assert_eq!(knocked.unwrap(), Knocked::Yes);
+        assert_eq!(polls, 1);
+    }
+
+    /// A hang-up is reported by every poll(2), asked or not. It must be reported once and not end
+    /// every wait; and what was registered stays so (mio forgets it, tokio-rs/mio#2012).
     #[test]
     fn a_hung_up_source_does_not_spin_and_stays_registered() {
         let mut rig = Rig::new();

@@ -1,7 +1,6 @@
 //! Test programs of systems that cannot run here are linked with Zig, which knows the symbols of
 //! their libc.
 
-use std::path::PathBuf;
 use std::process::{self, ExitCode};
 
 use crate::step::{Context, Note, Stop, each};
@@ -47,7 +46,10 @@ pub(crate) fn links(context: &Context) -> Result<Note, Stop> {
             ];
             if *triple == NETBSD {
                 let build = context.cargo().args(["test", "--no-run"]).args(tests);
-                let build = build.env("CARGO_TARGET_X86_64_UNKNOWN_NETBSD_LINKER", this_program()?);
+                let build = build.env(
+                    "CARGO_TARGET_X86_64_UNKNOWN_NETBSD_LINKER",
+                    tools::this_program()?,
+                );
                 build.env(ZIG, &zig).run()?;
             } else {
                 let build = context.command(&bin.join("cargo-zigbuild").to_string_lossy());
@@ -76,8 +78,4 @@ pub(crate) fn act_as_linker() -> Option<ExitCode> {
             Some(ExitCode::FAILURE)
         }
     }
-}
-
-fn this_program() -> Result<PathBuf, Stop> {
-    std::env::current_exe().map_err(|error| Stop::failed(error.to_string()))
 }

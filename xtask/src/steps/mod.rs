@@ -7,6 +7,7 @@ mod house;
 mod instructions;
 mod kernels;
 mod links;
+mod mutants;
 mod quality;
 mod suites;
 mod syscalls;
@@ -15,6 +16,7 @@ mod wine;
 
 pub(crate) use endurance::{FUZZ_SECONDS, SOAK_MINUTES, fuzz_for, soak_for};
 pub(crate) use links::act_as_linker;
+pub(crate) use mutants::act_as_runner;
 
 use crate::compat;
 use crate::step::{Context, Hosts, Note, Step, Stop, Tier};
@@ -247,7 +249,7 @@ pub(crate) const ALL: &[Step] = &[
         "mutants",
         "the tests notice when the code is broken",
         240,
-        quality::mutants,
+        mutants::mutants,
     )
     .full(),
 ];

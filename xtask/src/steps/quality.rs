@@ -8,7 +8,6 @@ use crate::tools;
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_LLVM_COV: &str = "0.9.1";
-const CARGO_MUTANTS: &str = "27.1.0";
 const CARGO_PUBLIC_API: &str = "0.52.0";
 
 /// What the library offers on this system, an item a line; the next release is compared with the
@@ -17,18 +16,6 @@ const PUBLIC_API: &str = "xtask/public-api-linux.txt";
 
 /// The least share of lines that the tests execute, in per cent. It only ever rises.
 const LINES_MIN: &str = "90";
-
-/// Where a broken line must not go unnoticed.
-const MUTATED: [&str; 8] = [
-    "src/token.rs",
-    "src/interest.rs",
-    "src/events.rs",
-    "src/registry.rs",
-    "src/poll.rs",
-    "src/waker.rs",
-    "src/io_source.rs",
-    "src/sys/selector/*.rs",
-];
 
 pub(crate) fn deny(context: &Context) -> Result<Note, Stop> {
     let program = tools::cargo_program(context, "cargo-deny", CARGO_DENY)?;
@@ -140,46 +127,6 @@ pub(crate) fn public_api(context: &Context) -> Result<Note, Stop> {
         (gone, added) => Err(Stop::failed(format!(
             "{gone} items gone, {added} new; \
              if that is meant, `LITIO_BLESS=1 cargo xtask step public-api` writes {PUBLIC_API}"
-        ))),
-    }
-}
-
-/// Fails when a mutant survives. One that cannot be told from the original is named in
-/// `.cargo/mutants.toml`, with the reason. It takes hours: `LITIO_MUTANTS=0/8` is the first eighth.
-pub(crate) fn mutants(context: &Context) -> Result<Note, Stop> {
-    let program = tools::cargo_program(context, "cargo-mutants", CARGO_MUTANTS)?;
-    let files = MUTATED.into_iter().flat_map(|file| ["--file", file]);
-    let shard = std::env::var("LITIO_MUTANTS").ok();
-    let shard = shard.iter().flat_map(|shard| ["--shard", shard]);
-    let mutants = context
-        .command(&program.to_string_lossy())
-        .args(["mutants", "--package", "litio", "--all-features"])
-        // A mutant that hangs is found out; the tests need a fifth of this, most of which they
-        // sleep.
-        .args(["--jobs", "2", "--timeout", "60", "--output"])
-        .arg(context.target_dir("mutants"))
-        .args(files)
-        .args(shard)
-        .args(["--", "--lib", "--test", "suite", "--test", "process"])
-        .env("RUST_TEST_THREADS", "16")
-        .env("CARGO_PROFILE_TEST_DEBUG", "0")
-        .env("CARGO_PROFILE_DEV_DEBUG", "0");
-    let status = mutants.watch_all()?.status;
-    let lists = context.target_dir("mutants").join("mutants.out");
-    let list = |name: &str| -> Result<Vec<String>, Stop> {
-        let path = lists.join(name);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Stop::failed(format!("{}: {error} ({status})", path.display())))?;
-        Ok(text.lines().map(String::from).collect())
-    };
-    let found = list("caught.txt")?.len() + list("timeout.txt")?.len();
-    let survivors = list("missed.txt")?;
-    match (found, survivors.len()) {
-        (0, 0) => Err(Stop::failed(format!("no mutant was tested: {status}"))),
-        (found, 0) => Ok(format!("{found} found, none survived")),
-        (found, left) => Err(Stop::failed(format!(
-            "{found} found, {left} survived\n{}",
-            survivors.join("\n")
         ))),
     }
 }
