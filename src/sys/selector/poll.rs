@@ -709,6 +709,23 @@ mod tests {
         assert_eq!(rest(&rig, &ours, Way::Write), Duration::from_millis(1));
     }
 
+    #[test]
+    fn a_paced_source_is_repeated_once_however_often_it_was_reregistered() {
+        let mut rig = Rig::new();
+        let (ours, _theirs) = pair();
+        rig.register(&ours, 0, W.paced());
+        assert_eq!(rig.select(DEADLINE), [(0, Readiness::WRITABLE)]);
+        for token in 1..20 {
+            rig.selector
+                .reregister(ours.as_raw_fd(), Token(token), W.paced())
+                .unwrap();
+            assert_eq!(rig.select(DEADLINE), [(token, Readiness::WRITABLE)]);
+        }
+        for _ in 0..20 {
+            assert_eq!(rig.select(DEADLINE), [(19, Readiness::WRITABLE)]);
+        }
+    }
+
     /// One look in a while that finds it drained is enough.
     #[test]
     fn a_paced_source_that_is_seen_drained_rests_no_longer_than_at_first() {
