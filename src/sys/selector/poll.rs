@@ -726,6 +726,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn paced_sources_that_are_due_are_reported_together() {
+        let mut rig = Rig::new();
+        let pairs = [(); 8].map(|()| pair());
+        for (token, (ours, _)) in pairs.iter().enumerate() {
+            rig.register(ours, token, W.paced());
+        }
+        assert_eq!(rig.select(DEADLINE).len(), 8);
+        // The rest begins once the program has had its chance to drain.
+        assert_eq!(rig.select(Duration::ZERO), []);
+        thread::sleep(rest(&rig, &pairs[0].0, Way::Write) * 2);
+        assert_eq!(rig.select(DEADLINE).len(), 8);
+    }
+
     /// One look in a while that finds it drained is enough.
     #[test]
     fn a_paced_source_that_is_seen_drained_rests_no_longer_than_at_first() {
@@ -803,6 +817,26 @@ mod tests {
         }
         for token in (0..50).chain(100..105) {
             assert!(counts.get(&token).is_some_and(|n| *n > 1), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn paced_sources_leave_a_place_for_others() {
+        let mut rig = Rig::new();
+        let paced = [(); 20].map(|()| pair());
+        for (token, (ours, _)) in paced.iter().enumerate() {
+            rig.register(ours, token, W.paced());
+        }
+        let (level, _theirs) = pair();
+        rig.register(&level, 100, W.level());
+        assert_eq!(rig.select(DEADLINE).len(), 21);
+        // The rest begins once the program has had its chance to drain.
+        assert_eq!(rig.select(DEADLINE), [(100, Readiness::WRITABLE)]);
+        thread::sleep(rest(&rig, &paced[0].0, Way::Write) * 2);
+        rig.capacity = 2;
+        for _ in 0..10 {
+            let seen = rig.select(DEADLINE);
+            assert!(matches!(seen[..], [(..20, _), (100, _)]), "{seen:?}");
         }
     }
 
