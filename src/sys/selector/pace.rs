@@ -166,6 +166,11 @@ impl Paces {
             if pace.is_over(table) {
                 continue;
             }
+            // They were more than there is room for, because a probe has failed before.
+            if room.left() == 0 {
+                table.to_probe.push_back(pace);
+                continue;
+            }
             let Pace { fd, way, .. } = pace;
             let found = probe.revents as Bits;
             let entry = table.entry(fd);
@@ -180,10 +185,6 @@ impl Paces {
             } else {
                 0
             };
-            if news | repeated != 0 && room.left() == 0 {
-                table.to_probe.push_back(pace);
-                continue;
-            }
             // What has ceased is news when it comes again.
             entry.armed |= !found & (probe.events as Bits | UNASKED) & (entry.asked | UNASKED);
             if news | repeated != 0 {

@@ -740,6 +740,19 @@ mod tests {
         assert_eq!(rig.select(DEADLINE).len(), 8);
     }
 
+    #[test]
+    fn paced_sources_that_are_gone_cost_nothing() {
+        let mut rig = Rig::new();
+        let (ours, _theirs) = pair();
+        rig.register(&ours, 7, W.paced());
+        for _ in 0..5 {
+            assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+        }
+        rig.selector.deregister(ours.as_raw_fd()).unwrap();
+        assert_eq!(rig.select(Duration::ZERO), []);
+        assert!(rig.buffer.paces.is_idle(&rig.selector.state().table));
+    }
+
     /// One look in a while that finds it drained is enough.
     #[test]
     fn a_paced_source_that_is_seen_drained_rests_no_longer_than_at_first() {
