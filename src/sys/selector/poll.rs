@@ -677,6 +677,39 @@ mod tests {
         assert_eq!(polls_during(|| rig.select(QUIET)).1, 1);
     }
 
+    #[test]
+    fn urgent_data_is_reported_whatever_is_re_armed_meanwhile() {
+        if PRI == 0 {
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        let mut rig = Rig::new();
+        rig.register(&ours, 7, R | Interest::PRIORITY);
+        SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        let mut times = 0;
+        while times < 3 {
+            assert!(Instant::now() < deadline, "reported {times} times");
+            rig.selector.rearm(ours.as_raw_fd(), R).unwrap();
+            let seen = rig.select(Duration::ZERO);
+            let is_urgent = |(_, found): &(_, Readiness)| found.contains(Readiness::PRIORITY);
+            times += seen.iter().filter(|it| is_urgent(it)).count();
+        }
+    }
+
+    #[test]
+    fn a_spent_one_shot_source_does_not_spin() {
+        let mut rig = Rig::new();
+        let (ours, _theirs) = pair();
+        rig.register(&ours, 7, W.oneshot());
+        assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
+        let (seen, polls) = polls_during(|| rig.select(QUIET));
+        assert_eq!(seen, []);
+        assert_eq!(polls, 1);
+    }
+
     /// How long the source of this entry rests after it was reported.
     fn rest(rig: &Rig<PollKnocker>, source: &impl AsRawFd, way: Way) -> Duration {
         let mut state = rig.selector.state();

@@ -318,10 +318,60 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pollfd::{HUP, IN, OUT};
     use super::*;
 
     #[test]
     fn an_entry_is_half_a_cache_line() {
         assert!(size_of::<Entry>() <= 32);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn zero_is_a_descriptor_and_what_is_below_is_none() {
+        let mut table = Table::default();
+        table.make_room(0).unwrap();
+        let error = table.make_room(-1).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_descriptor_is_noted_once_whatever_is_undone() {
+        let mut table = Table::default();
+        for _ in 0..2 {
+            table.register(0, Token(7), Interest::READABLE).unwrap();
+            assert!(table.note_change(0));
+            table.entry(0).restore(Entry::VACANT);
+        }
+        assert_eq!(table.changed, [0]);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_re_arms_nothing() {
+        let mut entry = Entry::VACANT;
+        entry.set(Token(7), Interest::READABLE);
+        entry.disarm(HUP);
+        let armed = entry.armed;
+        entry.rearm(OUT);
+        assert_eq!(entry.armed, armed);
+        entry.rearm(IN);
+        assert_eq!(entry.armed, armed | HUP);
+    }
+
+    #[test]
+    fn an_end_is_paced_while_it_stands_before_what_is_armed() {
+        let mut entry = Entry::VACANT;
+        entry.set(Token(7), Interest::READABLE);
+        let paced = |entry: &Entry| {
+            let ways = Way::ALL.into_iter();
+            ways.filter(|way| entry.needs_pace(*way))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(paced(&entry), []);
+        entry.disarm(HUP);
+        assert_eq!(paced(&entry), [Way::End]);
+        entry.disarm(IN);
+        assert_eq!(paced(&entry), []);
     }
 }
