@@ -72,6 +72,8 @@ impl Knocker for Eventfd {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
 
     #[test]
@@ -83,5 +85,17 @@ mod tests {
         assert_eq!(written, 8);
         knocker.ring().unwrap();
         assert!(knocker.is_rung());
+    }
+
+    #[test]
+    fn errors_of_the_system_are_told() {
+        let null = |options: &mut OpenOptions| Eventfd {
+            eventfd: options.open("/dev/null").unwrap().into(),
+        };
+        let unwritable = null(OpenOptions::new().read(true));
+        let unreadable = null(OpenOptions::new().write(true));
+        for result in [unwritable.ring(), unreadable.drain()] {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
+        }
     }
 }

@@ -98,4 +98,16 @@ mod tests {
             assert_ne!(flags & libc::FD_CLOEXEC, 0);
         }
     }
+
+    #[test]
+    fn errors_of_the_system_are_told() {
+        let Pipe { reader, writer } = Pipe::new().unwrap();
+        let swapped = Pipe {
+            reader: writer,
+            writer: reader,
+        };
+        for result in [swapped.ring(), swapped.drain()] {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
+        }
+    }
 }
