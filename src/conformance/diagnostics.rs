@@ -45,6 +45,17 @@ pub(super) fn polls_are_counted_by_how_they_end<B: Subject>() {
     assert_eq!(counters(&rig), expected);
 }
 
+pub(super) fn a_poll_that_is_counted_reports_as_much<B: Subject>() {
+    let mut rig = counting::<B>(Counting::On);
+    rig.set_capacity(1);
+    let (mut source, _peer) = source();
+    rig.register(&mut source, 1, W.level());
+    rig.expect(1, WRITABLE);
+    for _ in 0..4 {
+        assert!(rig.poll_now().contains(1, WRITABLE));
+    }
+}
+
 pub(super) fn nothing_is_counted_unless_asked_for<B: Subject>() {
     let mut rig = Rig::<B>::new();
     rig.poll_now();

@@ -203,6 +203,7 @@ macro_rules! conformance {
                 no_wake_is_lost_while_sources_are_registered
             }
             tests! { $backend, diagnostics:
+                a_poll_that_is_counted_reports_as_much
                 polls_are_counted_by_how_they_end
                 nothing_is_counted_unless_asked_for
                 the_time_that_polls_wait_is_measured_on_request

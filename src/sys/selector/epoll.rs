@@ -372,7 +372,28 @@ fn asked(interest: Interest) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// The first part, which takes 24.8 days, is taken for done.
+    #[test]
+    fn a_longer_timeout_than_fits_is_waited_for_in_parts() {
+        let longest = Duration::from_millis(i32::MAX as u64);
+        let rest = Duration::from_millis(20);
+        let epoll = Epoll::new().unwrap();
+        let mut space = [MaybeUninit::uninit()];
+
+        assert_eq!(epoll.wait_on(&mut space, Some(longest)).unwrap(), 0);
+        let start = Instant::now();
+        assert_eq!(epoll.wait_on(&mut space, Some(longest + rest)).unwrap(), 0);
+        assert!(start.elapsed() >= rest);
+
+        epoll.prepare_knocks().unwrap();
+        epoll.knock().unwrap();
+        let found = epoll.wait_on(&mut space, Some(longest + longest));
+        assert_eq!(found.unwrap(), 1);
+    }
 
     #[test]
     fn what_the_kernel_lists_is_understood() {
