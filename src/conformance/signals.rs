@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::expected::Subject;
 use super::support::*;
+use super::wakes::was_knocked;
 use crate::sys::signals::with_handler;
 use crate::token::Token;
 use crate::waker::WakeHandle;
@@ -48,9 +49,14 @@ pub(super) fn a_signal_ends_the_poll_with_interrupted<B: Subject>() {
             let mut rig = Rig::<B>::new();
             let (mut source, peer) = source();
             rig.register(&mut source, 7, R);
-            let _waker = has_waker.then(|| WakeHandle::new(&rig.hub(), Token(1)).unwrap());
+            let waker = has_waker.then(|| WakeHandle::new(&rig.hub(), Token(1)).unwrap());
             let error = poll_interrupted(&mut rig, timeout, &peer).expect_err("a signal came");
             assert_eq!(error.kind(), io::ErrorKind::Interrupted);
+            if let Some(waker) = waker {
+                waker.wake().unwrap();
+                assert!(!was_knocked(&rig.hub()), "the poller is awake");
+                rig.expect(1, READABLE);
+            }
             // Nothing was lost by it.
             send(&peer, 1);
             rig.expect(7, READABLE);
