@@ -67,6 +67,7 @@ macro_rules! conformance {
                 a_listener_reports_each_connection
                 a_connecting_stream_becomes_writable
                 a_datagram_socket_reports_each_arrival
+                an_error_that_stands_does_not_hide_what_arrives
                 urgent_data_shows_as_priority
                 @no_wasi "no second thread"
                 a_source_that_becomes_ready_during_a_poll_ends_it

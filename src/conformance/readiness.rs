@@ -399,6 +399,23 @@ pub(super) fn a_datagram_socket_reports_each_arrival<B: Subject>() {
     }
 }
 
+/// Of some systems an error ends every wait, until it is cleared: they must not be asked.
+pub(super) fn an_error_that_stands_does_not_hide_what_arrives<B: Subject>() {
+    let mut rig = Rig::<B>::new();
+    let (ours, theirs) = udp_pair();
+    // One that is connected with itself hears nobody else: its port is as good as closed.
+    theirs.connect(theirs.local_addr().unwrap()).unwrap();
+    let mut source = Attached::<B, _>::new(ours);
+    rig.register(&mut source, 7, R);
+    sent(|| source.do_io(W, |ours| ours.send(b"nobody is there")));
+    while !rig.poll(QUIET).is_empty() {}
+    theirs
+        .connect(source.do_io(R, |ours| ours.local_addr()).unwrap())
+        .unwrap();
+    sent(|| theirs.send(b"here I am"));
+    rig.expect(7, READABLE);
+}
+
 /// Where the system detects it: urgent data is an exceptional condition, and readable too.
 pub(super) fn urgent_data_shows_as_priority<B: Subject>() {
     if !Interest::PRIORITY.is_within(B::DETECTS) {

@@ -460,6 +460,7 @@ mod tests {
     use std::io::{ErrorKind, Read, Write};
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
+    use std::time::Instant;
 
     use super::*;
     use crate::events::Events;
@@ -489,9 +490,16 @@ mod tests {
         fn try_select(&mut self, timeout: Duration) -> io::Result<(Seen, Knocked)> {
             let mut events = Events::with_capacity(self.capacity);
             let room = events.room(usize::MAX);
+            let start = Instant::now();
             let knocked = self
                 .selector
                 .select(&mut self.buffer, room, Some(timeout))?;
+            let is_over = start.elapsed() >= timeout;
+            if knocked == Knocked::No && events.is_empty() {
+                assert!(is_over, "gave up early");
+            } else if timeout >= DEADLINE {
+                assert!(!is_over, "slept with {events:?}");
+            }
             let seen = events
                 .iter()
                 .map(|event| (event.token().0, event.readiness()))
@@ -645,6 +653,23 @@ mod tests {
         let both = (vec![(knock, Readiness::READABLE)], Knocked::Yes);
         assert_eq!(rig.try_select(DEADLINE).unwrap(), both);
         assert_eq!(rig.select(Duration::ZERO), []);
+        let port = rig.selector.port.as_raw_fd();
+        let alert = |flags, events, user: usize| {
+            // SAFETY: takes no memory.
+            check(unsafe { os::port_alert(port, flags, events, user as *mut c_void) }).unwrap();
+        };
+        for (events, user) in [(1, 0), (KNOCK, 0), (1, knock)] {
+            alert(os::PORT_ALERT_SET, events, user);
+            assert_eq!(rig.select(DEADLINE), [(user, Readiness::READABLE)]);
+            alert(os::PORT_ALERT_SET, 0, 0);
+        }
+        assert_eq!(rig.select(Duration::ZERO), []);
+    }
+
+    #[test]
+    fn what_else_a_port_reports_is_told_by_its_kind() {
+        assert_eq!(readiness(os::PORT_SOURCE_AIO), Readiness::AIO);
+        assert_eq!(readiness(os::PORT_SOURCE_USER), Readiness::READABLE);
     }
 
     /// A port has room for as many events as `process.max-port-events` says.
@@ -674,8 +699,8 @@ mod tests {
         let mut rig = Rig::new();
         let (ours, theirs) = pair();
         let fd = ours.as_raw_fd();
-        rig.register(&ours, 7, RW);
         drop(theirs);
+        rig.register(&ours, 7, RW);
         let port = rig.selector.port.as_fd();
         let count = rig.buffer.wait(port, 4, Some(Duration::ZERO)).unwrap();
         assert_eq!(count, 1);
@@ -733,9 +758,9 @@ mod tests {
         let (level, _peer) = pair();
         rig.register(&ours, 7, RW);
         assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
-        assert!(!rig.shows());
         for _ in 0..3 {
             theirs.write_all(b"x").unwrap();
+            // The first of these hands it out.
             assert!(rig.shows());
             assert_eq!(rig.select(DEADLINE), [(7, Readiness::READABLE)]);
             assert!(!rig.shows());
