@@ -117,6 +117,13 @@ fn user_events_work() -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    /// The emulation has them.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn user_events_are_used_where_they_work() {
+        assert!(user_events_work().unwrap());
+    }
+
     #[test]
     fn bells_ring_once_and_not_for_each_other() {
         let queue = crate::sys::selector::kqueue::new_queue().unwrap();

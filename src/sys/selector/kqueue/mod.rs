@@ -789,6 +789,37 @@ mod tests {
     }
 
     #[test]
+    fn what_kqueue_does_not_watch_is_a_refusal() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let refuses = |filter, errno| is_refusal(ours.as_raw_fd(), filter, errno);
+        for errno in [libc::EINVAL, libc::ENODEV, libc::EOPNOTSUPP, libc::ENOTSUP] {
+            assert!(refuses(os::EVFILT_READ, errno), "{errno}");
+        }
+        // The write end of a pipe without a reader.
+        for errno in [libc::EPIPE, libc::EBADF] {
+            assert!(refuses(os::EVFILT_WRITE, errno), "{errno}");
+            assert!(!refuses(os::EVFILT_READ, errno), "{errno}");
+        }
+        assert!(!refuses(os::EVFILT_READ, libc::ENOMEM));
+    }
+
+    #[test]
+    fn no_more_is_asked_for_than_fits() {
+        assert_eq!(at_most(1024), 1024);
+        let most = at_most(usize::MAX) as usize;
+        assert!((1 << 20..=i32::MAX as usize / size_of::<kevent>()).contains(&most));
+    }
+
+    #[test]
+    fn zero_is_a_descriptor() {
+        let error = Rig::new().kqueue.register(0, Token(7), R).err();
+        assert_ne!(
+            error.and_then(|error| error.raw_os_error()),
+            Some(libc::EBADF)
+        );
+    }
+
+    #[test]
     fn each_kernel_answer_means_what_the_table_says() {
         use Readiness as R;
         for (filter, flags, fflags, expected) in [
