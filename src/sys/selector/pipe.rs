@@ -101,12 +101,16 @@ mod tests {
 
     #[test]
     fn errors_of_the_system_are_told() {
-        let Pipe { reader, writer } = Pipe::new().unwrap();
-        let swapped = Pipe {
-            reader: writer,
-            writer: reader,
+        let ends = || Pipe::new().unwrap();
+        let unwritable = Pipe {
+            writer: ends().reader,
+            ..ends()
         };
-        for result in [swapped.ring(), swapped.drain()] {
+        let unreadable = Pipe {
+            reader: ends().writer,
+            ..ends()
+        };
+        for result in [unwritable.ring(), unreadable.drain()] {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
         }
     }

@@ -781,6 +781,8 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
         }
+        // The rest begins once the program has had its chance to drain.
+        assert_eq!(rig.select(Duration::ZERO), []);
         rig.selector.deregister(ours.as_raw_fd()).unwrap();
         assert_eq!(rig.select(Duration::ZERO), []);
         assert!(rig.buffer.paces.is_idle(&rig.selector.state().table));

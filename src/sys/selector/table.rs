@@ -348,6 +348,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_system_was_told_is_not_undone() {
+        let mut entry = Entry {
+            place: 3,
+            listed: IN,
+            ..Entry::VACANT
+        };
+        entry.restore(Entry::VACANT);
+        assert_eq!((entry.place, entry.listed), (3, IN));
+    }
+
+    #[test]
     fn what_was_not_asked_for_re_arms_nothing() {
         let mut entry = Entry::VACANT;
         entry.set(Token(7), Interest::READABLE);
