@@ -189,17 +189,12 @@ impl InetAddress {
         }
     }
 
-    /// The address as structs of several hold it (RFC 3678): with its length in it, where there is
-    /// a field for that.
+    /// The address at the beginning of a struct that has room for one of any family.
     pub(super) fn to_storage(&self) -> sockaddr_storage {
         // SAFETY: a struct of integers, for which all bytes zero is a value.
         let mut storage: sockaddr_storage = unsafe { zeroed() };
         // SAFETY: a `sockaddr_storage` has room and alignment for the struct of every family.
         unsafe { (&raw mut storage).cast::<Inet>().write(self.raw) };
-        #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
-        {
-            storage.ss_len = self.len() as u8;
-        }
         storage
     }
 }

@@ -268,6 +268,8 @@ pub(crate) mod vectored;
 mod source_group {
     use libc::{c_int, sockaddr_storage};
 
+    use super::address::InetAddress;
+
     #[cfg(any(target_os = "android", target_os = "linux"))]
     pub(super) const JOIN_AND_LEAVE: Option<[c_int; 2]> = Some([46, 47]);
     #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
@@ -287,6 +289,17 @@ mod source_group {
         pub(super) interface: u32,
         pub(super) group: sockaddr_storage,
         pub(super) source: sockaddr_storage,
+    }
+
+    /// The address as such structs hold it: with its length in it, where there is a field for that.
+    #[allow(unused_mut)]
+    pub(super) fn storage(address: &InetAddress) -> sockaddr_storage {
+        let mut storage = address.to_storage();
+        #[cfg(any(target_os = "freebsd", target_vendor = "apple"))]
+        {
+            storage.ss_len = address.len() as u8;
+        }
+        storage
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::address::{InetAddress, family};
-use super::source_group::{JOIN_AND_LEAVE, SourceGroup};
+use super::source_group::{JOIN_AND_LEAVE, SourceGroup, storage};
 use super::{dialect, posix};
 use crate::sys::check;
 
@@ -35,8 +35,8 @@ pub(crate) fn set_source_membership(
     let [group, source] = [group, source].map(|ip| InetAddress::new((ip, 0).into()));
     let request = SourceGroup {
         interface,
-        group: group.to_storage(),
-        source: source.to_storage(),
+        group: storage(&group),
+        source: storage(&source),
     };
     let (fd, level) = (socket.as_raw_fd(), libc::IPPROTO_IPV6);
     let len = size_of::<SourceGroup>() as libc::socklen_t;
