@@ -129,6 +129,7 @@ impl<T> Address<T> {
 pub(super) type InetAddress = Address<Inet>;
 
 /// Both begin with the family, in the same place.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub(super) union Inet {
     v4: sockaddr_in,
