@@ -805,17 +805,17 @@ pub mod short_reads {}
 ///
 /// | datagrams in a run | 1 | 2 | 4 | 8 | 16 | 32 | 64 |
 /// |---|---|---|---|---|---|---|---|
-/// | sent in runs | 1.48 | 1.08 | 0.74 | 0.58 | 0.49 | 0.44 | 0.41 |
-/// | sent and received in runs | 1.37 | 0.68 | 0.37 | 0.19 | 0.09 | 0.05 | 0.02 |
+/// | sent in runs | 1.47 | 1.08 | 0.74 | 0.56 | 0.49 | 0.43 | 0.44 |
+/// | sent and received in runs | 1.33 | 0.73 | 0.37 | 0.18 | 0.09 | 0.05 | 0.03 |
 ///
 /// The same in runs of 64, by the mechanism that is used. To the same system calls made by hand,
 /// with headers prepared once and for all, Litio adds 3 ns a datagram where whole runs are
-/// received, and at most 6 % elsewhere:
+/// received, and at most 5 % elsewhere:
 ///
 /// | | `sendmmsg`, `recvmmsg` | sent in runs | sent and received in runs |
 /// |---|---|---|---|
-/// | 64 bytes | 0.95 | 0.42 | 0.02 |
-/// | 1,200 bytes | 0.99 | 0.47 | 0.10 |
+/// | 64 bytes | 0.99 | 0.43 | 0.02 |
+/// | 1,200 bytes | 0.99 | 0.48 | 0.10 |
 ///
 /// **It pays** when there is something to put in runs, best from 16 datagrams on: a QUIC or RTP
 /// sender with a window to fill, a tunnel, a log shipper, a server whose answers have many parts.
