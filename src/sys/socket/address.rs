@@ -124,8 +124,8 @@ impl<T> Address<T> {
     }
 }
 
-/// An IPv4 or IPv6 address. A `sockaddr_storage` is several times as large, and clearing it costs
-/// more than all the rest that is done here for a connection or a datagram.
+/// An IPv4 or IPv6 address. A `sockaddr_storage` is several times as large, and would have to be
+/// cleared for each connection and each datagram.
 pub(super) type InetAddress = Address<Inet>;
 
 /// Both begin with the family, in the same place.
