@@ -33,6 +33,10 @@ pub(crate) fn release(context: &Context) -> Result<Note, Stop> {
 const MISTAKEN: &[(&str, &str)] = &[
     ("a_new_poller_is_not_taken_for_one_that_is_gone", ELSEWHERE),
     ("another_registry_is_refused_and_changes_nothing", ELSEWHERE),
+    (
+        "another_registry_that_knows_the_descriptor_does_not_give_it_up",
+        ELSEWHERE,
+    ),
     ("registering_twice_is_refused_and_leaves_the_first", TWICE),
     ("registration_mistakes_are_told_as_for_the_sockets", TWICE),
     ("a_spent_one_shot_source_is_still_registered", TWICE),
