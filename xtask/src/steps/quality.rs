@@ -15,7 +15,7 @@ const CARGO_PUBLIC_API: &str = "0.52.0";
 const PUBLIC_API: &str = "xtask/public-api-linux.txt";
 
 /// The least share of lines that the tests execute, in per cent. It only ever rises.
-const LINES_MIN: &str = "90";
+const LINES_MIN: &str = "96";
 
 pub(crate) fn deny(context: &Context) -> Result<Note, Stop> {
     let program = tools::cargo_program(context, "cargo-deny", CARGO_DENY)?;
