@@ -652,17 +652,26 @@ mod tests {
         std::fs::remove_file(path).unwrap();
     }
 
-    /// No operation of ours reads urgent data, so none says that it is gone.
-    #[test]
-    fn urgent_data_is_reported_each_time_and_does_not_spin() {
+    /// With a stream whose data and urgent data are awaited, and its peer; none where the system
+    /// does not tell of urgent data.
+    fn rig_for_urgent_data() -> Option<(Rig<PollKnocker>, TcpStream, TcpStream)> {
         if PRI == 0 {
-            return;
+            return None;
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, _) = listener.accept().unwrap();
-        let mut rig = Rig::new();
+        let rig = Rig::new();
         rig.register(&ours, 7, R | Interest::PRIORITY);
+        Some((rig, ours, theirs))
+    }
+
+    /// No operation of ours reads urgent data, so none says that it is gone.
+    #[test]
+    fn urgent_data_is_reported_each_time_and_does_not_spin() {
+        let Some((mut rig, ours, theirs)) = rig_for_urgent_data() else {
+            return;
+        };
         for _ in 0..3 {
             SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
             let seen = rig.select(DEADLINE);
@@ -679,14 +688,9 @@ mod tests {
 
     #[test]
     fn urgent_data_is_reported_whatever_is_re_armed_meanwhile() {
-        if PRI == 0 {
+        let Some((mut rig, ours, theirs)) = rig_for_urgent_data() else {
             return;
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let theirs = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (ours, _) = listener.accept().unwrap();
-        let mut rig = Rig::new();
-        rig.register(&ours, 7, R | Interest::PRIORITY);
+        };
         SockRef::from(&theirs).send_out_of_band(b"!").unwrap();
         let deadline = Instant::now() + DEADLINE;
         let mut times = 0;
