@@ -756,6 +756,10 @@ mod tests {
         let mut rig = Rig::new();
         let (mut ours, mut theirs) = pair();
         let (level, _peer) = pair();
+        let mut idle = Rig::new();
+        idle.register(&ours, 6, RW);
+        assert_eq!(idle.select(DEADLINE), [(6, Readiness::WRITABLE)]);
+        assert!(!idle.shows());
         rig.register(&ours, 7, RW);
         assert_eq!(rig.select(DEADLINE), [(7, Readiness::WRITABLE)]);
         for _ in 0..3 {
